@@ -1,0 +1,140 @@
+package fold
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// Flags of a stored account's state.
+const (
+	flagSeen = 1 << iota
+	flagBaseExists
+	flagSamePINs // the base's PINs are those shown
+)
+
+// Append appends the stored form of the state: the view, and behind it what else the
+// fold keeps.
+func (a *Account) Append(b []byte) []byte {
+	v := a.View()
+	w := view.Writer{Buf: view.AppendAccount(b, &v)}
+	same := slices.Equal(a.base.pins, a.pins)
+	w.Byte(flag(a.seen, flagSeen) | flag(a.base.exists, flagBaseExists) | flag(same, flagSamePINs))
+	w.Time(a.newest)
+	w.Time(a.horizon)
+	w.OptTime(a.deletedAt)
+	w.OptTime(a.deletedTill)
+	w.OptTime(a.base.provisioned)
+	if !same {
+		w.Uint(uint64(len(a.base.pins)))
+		for i := range a.base.pins {
+			view.AppendPIN(&w, &a.base.pins[i])
+		}
+	}
+	w.Uint(uint64(len(a.base.newest)))
+	for _, pinType := range slices.Sorted(maps.Keys(a.base.newest)) {
+		w.String(pinType)
+		for _, at := range a.base.newest[pinType] {
+			w.OptTime(at)
+		}
+	}
+	w.Uint(uint64(len(a.details)))
+	for i := range a.details {
+		appendDetail(&w, &a.details[i])
+	}
+	appendIdentities(&w, a.known)
+	return w.Buf
+}
+
+// ParseAccount reads the stored form of a state; empty input is the zero Account.
+func ParseAccount(b []byte) (*Account, error) {
+	a := &Account{}
+	if len(b) == 0 {
+		return a, nil
+	}
+	v, rest, err := view.DecodeAccount(b)
+	if err != nil {
+		return nil, err
+	}
+	a.sequence, a.exists, a.pins = v.Sequence, v.Exists, v.PINs
+	r := view.NewReader(rest)
+	flags := r.Byte()
+	a.seen, a.base.exists = flags&flagSeen != 0, flags&flagBaseExists != 0
+	a.newest, a.horizon = r.Time(), r.Time()
+	a.deletedAt, a.deletedTill, a.base.provisioned = r.OptTime(), r.OptTime(), r.OptTime()
+	if flags&flagSamePINs != 0 {
+		a.base.pins = slices.Clone(a.pins)
+	} else {
+		a.base.pins = make(pins, r.Count())
+		for i := range a.base.pins {
+			a.base.pins[i] = view.ReadPIN(r)
+		}
+	}
+	if n := r.Count(); n > 0 {
+		a.base.newest = make(map[string]*[lastPINKind]int64, n)
+		for range n {
+			pinType, newest := r.String(), new([lastPINKind]int64)
+			for k := range newest {
+				newest[k] = r.OptTime()
+			}
+			a.base.newest[pinType] = newest
+		}
+	}
+	a.details = make([]detail, r.Count())
+	for i := range a.details {
+		readDetail(r, &a.details[i])
+	}
+	a.known = readIdentities(r)
+	return a, r.Err()
+}
+
+func appendDetail(w *view.Writer, d *detail) {
+	w.Byte(byte(d.kind))
+	w.Byte(flag(d.ahead, 1))
+	w.Time(d.at)
+	w.String(d.source)
+	w.String(d.id)
+	appendIdentity(w, d.identity)
+	if d.kind != accountProvisioned {
+		w.String(d.pinType)
+	}
+	switch d.kind {
+	case pinLocked:
+		w.Time(d.until)
+	case accountProvisioned:
+		w.Uint(uint64(len(d.setPINs)))
+		for _, p := range d.setPINs {
+			w.String(p)
+		}
+	}
+}
+
+func readDetail(r *view.Reader, d *detail) {
+	if d.kind = kind(r.Byte()); d.kind < attemptSucceeded || d.kind >= accountDeleted {
+		r.Fail()
+	}
+	d.ahead = r.Byte() != 0
+	d.at = r.Time()
+	d.source, d.id = r.String(), r.String()
+	d.identity = readIdentity(r)
+	if d.kind != accountProvisioned {
+		d.pinType = r.String()
+	}
+	switch d.kind {
+	case pinLocked:
+		d.until = r.Time()
+	case accountProvisioned:
+		d.setPINs = make([]string, r.Count())
+		for i := range d.setPINs {
+			d.setPINs[i] = r.String()
+		}
+	}
+}
+
+func flag(on bool, bit byte) byte {
+	if on {
+		return bit
+	}
+	return 0
+}

@@ -1,0 +1,43 @@
+package projector
+
+import (
+	"context"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"go.uber.org/zap"
+)
+
+// retry calls the store until it answers or ctx ends: the store may be away for long, and
+// the partition waits where it is. Every failure is counted, and the first of a row, and
+// then one every ten seconds, is logged.
+func retry[A, B any](ctx context.Context, pt *partition, call string, f func() (A, B, error)) (A, B, error) {
+	delays := backoff.NewExponentialBackOff()
+	delays.InitialInterval, delays.MaxInterval = 5*time.Millisecond, 2*time.Second
+	var logged time.Time
+	defer pt.projector.storeFailed(pt.number, nil)
+	for {
+		a, b, err := f()
+		if err == nil {
+			if !logged.IsZero() {
+				pt.projector.opts.Log.Info("view store answers again", zap.Int("partition", pt.number), zap.String("call", call))
+			}
+			return a, b, nil
+		}
+		if ctx.Err() != nil {
+			return a, b, ctx.Err()
+		}
+		pt.projector.storeFailed(pt.number, err)
+		pt.projector.metrics.storeRetries.WithLabelValues(call).Inc()
+		if time.Since(logged) > 10*time.Second {
+			logged = time.Now()
+			pt.projector.opts.Log.Warn("view store failed, trying again",
+				zap.Int("partition", pt.number), zap.String("call", call), zap.Error(err))
+		}
+		select {
+		case <-ctx.Done():
+			return a, b, ctx.Err()
+		case <-time.After(delays.NextBackOff()):
+		}
+	}
+}

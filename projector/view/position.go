@@ -1,0 +1,64 @@
+package view
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+)
+
+// CodecVersion is the version of the binary form of views. A projector does not commit
+// onto views of another version: a rebuild changes it.
+const CodecVersion = 1
+
+// Position is the position record of a partition: the views of the partition include
+// every event up to Sequence, and none beyond. The zero Position stands for no record.
+type Position struct {
+	Sequence   uint64 `json:"seq"`
+	Witness    int64  `json:"witness"`    // broker's timestamp of the message at Sequence, Unix nanoseconds
+	Stream     int64  `json:"stream"`     // creation time of the stream, Unix nanoseconds: its identity
+	Partitions int    `json:"partitions"` // how many the stream's keys are spread over
+	Codec      int    `json:"codec"`      // CodecVersion
+	Policy     uint64 `json:"policy"`     // version of the policy that the newest events were folded with
+	PolicyHash string `json:"policyHash"`
+	Refill     uint64 `json:"refill,omitempty"` // below this sequence the views are not whole: nothing can be said
+}
+
+// Refilling reports whether the partition has lost views that the projector has not
+// folded again yet, or has never had any.
+func (p Position) Refilling() bool { return p.Sequence < p.Refill || p == Position{} }
+
+// Append appends the record's stored form, equal for equal records: commits compare it as
+// bytes.
+func (p Position) Append(b []byte) []byte {
+	b = append(b, `{"seq":`...)
+	b = strconv.AppendUint(b, p.Sequence, 10)
+	b = append(b, `,"witness":`...)
+	b = strconv.AppendInt(b, p.Witness, 10)
+	b = append(b, `,"stream":`...)
+	b = strconv.AppendInt(b, p.Stream, 10)
+	b = append(b, `,"partitions":`...)
+	b = strconv.AppendInt(b, int64(p.Partitions), 10)
+	b = append(b, `,"codec":`...)
+	b = strconv.AppendInt(b, int64(p.Codec), 10)
+	b = append(b, `,"policy":`...)
+	b = strconv.AppendUint(b, p.Policy, 10)
+	b = append(b, `,"policyHash":`...)
+	b = strconv.AppendQuote(b, p.PolicyHash)
+	if p.Refill != 0 {
+		b = append(b, `,"refill":`...)
+		b = strconv.AppendUint(b, p.Refill, 10)
+	}
+	return append(b, '}')
+}
+
+// ParsePosition reads a record's stored form; empty input is no record.
+func ParsePosition(b []byte) (Position, error) {
+	var p Position
+	if len(b) == 0 {
+		return p, nil
+	}
+	if err := json.Unmarshal(b, &p); err != nil {
+		return Position{}, fmt.Errorf("position record %q: %w", b, err)
+	}
+	return p, nil
+}
