@@ -1,0 +1,89 @@
+package redisstore_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/redisstore"
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// What package redisstore says that each side needs.
+var (
+	readerCommands    = []any{"+get", "+pttl", "+time", "+eval", "+evalsha", "+ping", "+info", "+hello"}
+	projectorCommands = append([]any{"+mget", "+set", "+del"}, readerCommands...)
+)
+
+// TestAccess gives either side exactly the commands that the documentation names.
+func TestAccess(t *testing.T) {
+	const prefix = "pinstatus:"
+	srv, _, _ := server(t)
+	only := []any{"-@all", "~" + prefix + "*"}
+	writer := newStore(t, redisstore.Options{Prefix: prefix, Client: login(t, srv, "projector", append(only, projectorCommands...)...)})
+	reader := newStore(t, redisstore.Options{Prefix: prefix, Client: login(t, srv, "reader", append(only, readerCommands...)...)})
+	ctx := t.Context()
+	keys := accounts(2)
+
+	if _, err := writer.CreateGeneration(ctx, generation); err != nil {
+		t.Errorf("projector: %v", err)
+	}
+	c := move(view.Position{}, position(1), "a", keys...)
+	c.Writes[0].Locks = []projector.Lock{{PINType: "Parental", Until: time.Now().Add(time.Hour).UnixMilli()}, {PINType: "Purchase"}}
+	mustCommit(t, writer, c)
+	mustHold(t, writer, position(1), "a", keys...)
+
+	for name, s := range map[string]*redisstore.Store{"projector": writer, "reader": reader} {
+		if g, err := s.Generation(ctx); err != nil || g != generation {
+			t.Errorf("%s: generation = %+v, %v", name, g, err)
+		}
+		for _, reads := range [][]view.Read{
+			{{Key: keys[0], Locks: []string{"Parental"}}},
+			{{Key: keys[0], Locks: []string{"Parental"}}, {Key: view.Key{Kind: view.KindPIN, Tenant: "acme", ID: "x"}}},
+		} {
+			records, err := s.Read(ctx, generation, reads)
+			if err != nil || string(records[0].Value) != "a" || records[0].Locks[0] == 0 {
+				t.Errorf("%s: read = %+v, %v", name, records, err)
+			}
+		}
+		if err := s.Ping(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := s.CheckEviction(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if _, err := s.Clock(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+
+	if _, err := reader.Commit(ctx, move(position(1), position(2), "b", keys...)); err == nil {
+		t.Error("a reader committed")
+	}
+	if _, err := reader.CreateGeneration(ctx, generation); err == nil {
+		t.Error("a reader wrote a generation")
+	}
+	outside := newStore(t, redisstore.Options{Prefix: "other:", Client: login(t, srv, "reader", append(only, readerCommands...)...)})
+	if _, err := outside.Read(ctx, generation, []view.Read{{Key: keys[0]}}); err == nil {
+		t.Error("a reader read outside of its prefix")
+	}
+	mustHold(t, writer, position(1), "a", keys...)
+}
+
+// TestPrefixes: installations on one Redis do not see one another.
+func TestPrefixes(t *testing.T) {
+	srv, _, _ := server(t)
+	keys := accounts(2)
+	for i, prefix := range []string{"", "a:", "b:"} {
+		s := newStore(t, redisstore.Options{Client: dial(t, srv.URL), Prefix: prefix})
+		if g, err := s.Generation(t.Context()); err != nil || g != (view.Generation{}) {
+			t.Errorf("prefix %q: generation = %+v, %v, want none", prefix, g, err)
+		}
+		if _, err := s.CreateGeneration(t.Context(), generation); err != nil {
+			t.Fatal(err)
+		}
+		mustHold(t, s, view.Position{}, "", keys...)
+		mustCommit(t, s, move(view.Position{}, position(uint64(i)+1), prefix+"x", keys...))
+		mustHold(t, s, position(uint64(i)+1), prefix+"x", keys...)
+	}
+}

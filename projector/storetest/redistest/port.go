@@ -1,0 +1,45 @@
+package redistest
+
+import (
+	"net"
+	"strconv"
+	"testing"
+)
+
+// freePort is a TCP port of the loopback interface that nobody listened on a moment ago.
+func freePort(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatalf("redistest: %v", err)
+	}
+	defer func() { _ = l.Close() }()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+// busOffset is how far the port of a server's cluster bus lies above its own. Before Redis
+// 7.0 that cannot be chosen.
+const busOffset = 10000
+
+// freeClusterPort is a free port whose bus port is free too.
+func freeClusterPort(tb testing.TB) string {
+	tb.Helper()
+	for range 1000 {
+		port := freePort(tb)
+		n, err := strconv.Atoi(port)
+		if err != nil {
+			tb.Fatalf("redistest: %v", err)
+		}
+		if n+busOffset > 65535 {
+			continue
+		}
+		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(n+busOffset))
+		if err != nil {
+			continue
+		}
+		_ = l.Close()
+		return port
+	}
+	tb.Fatal("redistest: no port that is free together with its cluster bus port")
+	return ""
+}

@@ -1,0 +1,70 @@
+package redistest
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Sentinel is a Redis Sentinel that watches one primary under the name "mymaster".
+type Sentinel struct {
+	*Server
+	URL              string  // redis+sentinel:// and the address
+	Primary, Replica *Server // as they were at the start
+}
+
+// StartSentinel runs a primary, a replica of it, and a Sentinel for the two until the test
+// ends.
+func StartSentinel(tb testing.TB, args ...string) *Sentinel {
+	tb.Helper()
+	primary := StartTCP(tb, args...)
+	host, port, _ := strings.Cut(primary.Addr, ":")
+	replica := StartTCP(tb, append([]string{"--replicaof", host + " " + port, "--repl-diskless-sync-delay", "0"}, args...)...)
+
+	sentinelPort := freePort(tb)
+	addr := "127.0.0.1:" + sentinelPort
+	s := &Sentinel{
+		URL:     "redis+sentinel://" + addr + "?master_name=mymaster",
+		Primary: primary, Replica: replica,
+		Server: &Server{URL: "redis://" + addr, Network: "tcp", Addr: addr, tb: tb, dir: tempDir(tb)},
+	}
+	conf := filepath.Join(s.dir, "sentinel.conf")
+	text := fmt.Sprintf("port %s\nbind 127.0.0.1\nsentinel monitor mymaster %s %s 1\n"+
+		"sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 5000\n", sentinelPort, host, port)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		tb.Fatalf("redistest: %v", err)
+	}
+	s.command = []string{conf, "--sentinel"}
+	s.launch()
+	s.waitFor("the sentinel to know the replica", func() bool {
+		replicas, _ := s.Do("SENTINEL", "REPLICAS", "mymaster").([]any)
+		return len(replicas) == 1 && strings.Contains(replica.info("replication"), "master_link_status:up")
+	})
+	return s
+}
+
+// Failover makes the replica the primary.
+func (s *Sentinel) Failover() {
+	s.tb.Helper()
+	s.Do("SENTINEL", "FAILOVER", "mymaster")
+	s.waitFor("the replica to be the primary", func() bool {
+		return strings.Contains(s.Replica.info("replication"), "role:master")
+	})
+}
+
+// waitFor asks until something holds, and fails the test if it does not in time.
+func (s *Server) waitFor(what string, holds func() bool) {
+	s.tb.Helper()
+	deadline := time.Now().Add(startTimeout)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for !holds() {
+		if time.Now().After(deadline) {
+			s.tb.Fatalf("redistest: waited %v in vain for %s", startTimeout, what)
+		}
+		<-tick.C
+	}
+}
