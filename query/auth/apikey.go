@@ -1,0 +1,119 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/hex"
+	"hash/maphash"
+	"net/http"
+	"strings"
+
+	"github.com/pinstatus/pinstatus/query"
+)
+
+// maxAPIKeyBytes bounds what is hashed for a request that may be anybody's.
+const maxAPIKeyBytes = 1 << 10
+
+// defaultKeyScopes are those of an API key that names none.
+var defaultKeyScopes = []string{ScopeDeliveriesRead}
+
+// apiKeys finds API keys by their SHA-256.
+//
+// The digest decides the slot through a hash with a secret seed, and is then compared in
+// constant time with those in the slot. So how long a look-up takes says nothing about
+// the digests that are stored, and it does not grow with their number.
+type apiKeys struct {
+	seed  maphash.Seed
+	slots map[uint64][]apiKey
+}
+
+type apiKey struct {
+	name      string
+	digest    [sha256.Size]byte
+	principal *Principal
+}
+
+func newAPIKeys(d *query.Directory) *apiKeys {
+	k := &apiKeys{seed: maphash.MakeSeed(), slots: make(map[uint64][]apiKey)}
+	for _, t := range d.Tenants() {
+		for _, key := range t.APIKeys {
+			scopes := key.Scopes
+			if len(scopes) == 0 {
+				scopes = defaultKeyScopes
+			}
+			slot := maphash.Bytes(k.seed, key.SHA256[:])
+			k.slots[slot] = append(k.slots[slot], apiKey{
+				name:   key.Name,
+				digest: key.SHA256,
+				principal: &Principal{
+					Tenant:     t,
+					Credential: "key:" + hex.EncodeToString(key.SHA256[:]),
+					Scopes:     scopes,
+				},
+			})
+		}
+	}
+	return k
+}
+
+// find is the key with the digest; nil if there is none.
+func (k *apiKeys) find(digest [sha256.Size]byte) *apiKey {
+	slot := k.slots[maphash.Bytes(k.seed, digest[:])]
+	for i := range slot {
+		if subtle.ConstantTimeCompare(slot[i].digest[:], digest[:]) == 1 {
+			return &slot[i]
+		}
+	}
+	return nil
+}
+
+// APIKey checks the API key of a request: "Authorization: App <key>", or "Basic" with the
+// key's name and the key. The key must have the scope. The error is an *Error.
+func (a *Authenticator) APIKey(r *http.Request, scope string) (*Principal, error) {
+	p, bad := a.apiKey(r)
+	if bad == nil && !p.Has(scope) {
+		bad = &Error{Reason: ReasonScope}
+	}
+	if bad != nil {
+		return nil, a.refuse(bad)
+	}
+	return p, nil
+}
+
+func (a *Authenticator) apiKey(r *http.Request) (*Principal, *Error) {
+	value, bad := one(r.Header.Values("Authorization"))
+	if bad != nil {
+		return nil, bad
+	}
+	key, ok := scheme(value, "App")
+	name := ""
+	basic := false
+	if !ok {
+		name, key, basic = basicCredential(value)
+		if !basic {
+			return nil, &Error{Reason: ReasonMalformed}
+		}
+	}
+	if len(key) > maxAPIKeyBytes {
+		return nil, &Error{Reason: ReasonOversize}
+	}
+	found := a.state.Load().apiKeys.find(sha256.Sum256([]byte(key)))
+	if found == nil || basic && found.name != name {
+		return nil, &Error{Reason: ReasonUnknownKey}
+	}
+	return found.principal, nil
+}
+
+// basicCredential is the user and password of RFC 7617.
+func basicCredential(value string) (name, key string, ok bool) {
+	encoded, ok := scheme(value, "Basic")
+	if !ok || len(encoded) > 2*maxAPIKeyBytes {
+		return "", "", false
+	}
+	decoded, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		return "", "", false
+	}
+	return strings.Cut(string(decoded), ":")
+}

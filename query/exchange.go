@@ -1,0 +1,81 @@
+package query
+
+import (
+	"context"
+	"crypto/rand"
+	"net/http"
+	"time"
+)
+
+// exchange is what the server keeps of one request while it is answered.
+type exchange struct {
+	requestID  string
+	occurrence string // id of the error that was answered, if its dialect gives one
+	began      time.Time
+	waited     time.Duration // for a view to change
+	err        error         // why the handler could not answer
+	left       bool          // the client is gone: nothing is answered
+}
+
+type exchangeKey struct{}
+
+func withExchange(ctx context.Context, x *exchange) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, x)
+}
+
+func exchangeOf(ctx context.Context) *exchange {
+	x, ok := ctx.Value(exchangeKey{}).(*exchange)
+	if !ok {
+		return &exchange{} // not a request of the server's
+	}
+	return x
+}
+
+func addWaited(ctx context.Context, d time.Duration) { exchangeOf(ctx).waited += d }
+
+// ErrorID makes an id for an error that is answered to the request with ctx. It is unique,
+// and the request's line in the log names it.
+func ErrorID(ctx context.Context) string {
+	id := rand.Text()
+	exchangeOf(ctx).occurrence = id
+	return id
+}
+
+// requestID is the id that the client gave the request, if it is fit to be answered and
+// logged; else a new one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	if id == "" || len(id) > 64 {
+		return rand.Text()
+	}
+	for i := range len(id) {
+		c := id[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_' && c != '.' {
+			return rand.Text()
+		}
+	}
+	return id
+}
+
+// recorder remembers which status was answered.
+type recorder struct {
+	http.ResponseWriter
+	code int // 0 until a status is written
+}
+
+func (w *recorder) WriteHeader(code int) {
+	if w.code == 0 && code >= http.StatusOK {
+		w.code = code
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.code == 0 {
+		w.code = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }

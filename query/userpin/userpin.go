@@ -1,0 +1,105 @@
+package userpin
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/pinstatus/pinstatus/query"
+	"github.com/pinstatus/pinstatus/query/auth"
+)
+
+// maxTimeout is the longest wait, in seconds.
+const maxTimeout = 60
+
+// Dialect is the dialect of a user's PIN, a query.Dialect.
+type Dialect struct {
+	service *query.Service
+	auth    *auth.Authenticator
+}
+
+// New makes the dialect.
+func New(s *query.Service, a *auth.Authenticator) *Dialect {
+	return &Dialect{service: s, auth: a}
+}
+
+// Name is the dialect's name in metrics and logs.
+func (d *Dialect) Name() string { return "userpin" }
+
+// Routes are the dialect's routes.
+func (d *Dialect) Routes() []query.Route {
+	version := regexp.MustCompile(`^\d{4}-\d{1,2}$`)
+	route := query.Route{
+		Methods: map[string]query.Handler{http.MethodGet: d.check},
+		Accept:  func(_, value string) bool { return version.MatchString(value) },
+		MaxWait: maxTimeout * time.Second,
+	}
+	plain, versioned := route, route
+	plain.Pattern = "/user/pin"
+	versioned.Pattern = "/user/{version}/user/pin"
+	return []query.Route{plain, versioned}
+}
+
+func (d *Dialect) check(w http.ResponseWriter, r *http.Request) error {
+	token, err := d.auth.BearerToken(r)
+	if err != nil {
+		return err
+	}
+	p, err := d.auth.Token(r.Context(), token)
+	if err != nil {
+		return err
+	}
+	if err := d.service.Admit(p.Tenant, p.Credential); err != nil {
+		return err
+	}
+	switch {
+	case !query.ValidID(p.AccountID):
+		return errLinkedIdentity
+	case !p.Has(auth.ScopeUserPINCheck):
+		return errScope
+	}
+	wait, err := timeout(r.URL)
+	if err != nil {
+		return err
+	}
+	// A wait ends when its token expires.
+	wait = min(wait, time.Until(p.Expires))
+	set, err := d.service.WaitPIN(r.Context(), p.Tenant, p.AccountID, p.Tenant.UserPINType, wait)
+	switch {
+	case err != nil:
+		return err
+	case !set:
+		return errNotSet
+	}
+	w.Header().Set("Content-Length", "0")
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+// timeout is how long the request wants to wait; 0 if it does not.
+func timeout(u *url.URL) (time.Duration, error) {
+	parameters, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return 0, errTimeout
+	}
+	values := parameters["timeout"]
+	switch len(values) {
+	case 0:
+		return 0, nil
+	case 1:
+	default:
+		return 0, errTimeout
+	}
+	for _, c := range []byte(values[0]) {
+		if c < '0' || c > '9' {
+			return 0, errTimeout
+		}
+	}
+	n, err := strconv.Atoi(values[0])
+	if err != nil || n < 1 || n > maxTimeout {
+		return 0, errTimeout
+	}
+	return time.Duration(n) * time.Second, nil
+}
