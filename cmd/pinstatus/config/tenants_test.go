@@ -1,0 +1,55 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pinstatus/pinstatus/query"
+)
+
+func TestTenants(t *testing.T) {
+	c, err := Load("testdata/full.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwks, err := os.ReadFile("testdata/acme.jwks.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []query.Tenant{
+		{
+			ID: "acme",
+			PINTypes: []query.PINType{
+				{Name: "Parental", Description: "Parental control PIN", Mandatory: true, MaxAttempts: 3},
+				{Name: "Purchase", Description: "Purchase", MaxAttempts: 5},
+			},
+			UserPINType: "Purchase",
+			APIKeys: []query.APIKey{
+				{Name: "support-desk", SHA256: hash(t, "test"), Scopes: []string{"deliveries:read"}},
+				{Name: "back-office", SHA256: hash(t, "test2"), Scopes: []string{"deliveries:read", "pins:read"}},
+			},
+			Issuers: []query.Issuer{
+				{Issuer: "https://id.acme.example/", Audience: "pinstatus", JWKS: jwks, JWKSFile: filepath.Join("testdata", "acme.jwks.json")},
+				{Issuer: "https://partner.example", Audience: "acme", JWKSURL: "https://partner.example/keys?v=1"},
+				{Issuer: "http://localhost:8081/realms/test", Audience: "acme"},
+			},
+			CORSOrigins: []string{"https://app.acme.example", "http://localhost:3000"},
+			Limits:      query.Limits{RequestsPerSecond: 50, Waiters: 100, WaitersPerAccount: 2},
+		},
+		{
+			ID:          "least",
+			PINTypes:    []query.PINType{{Name: "PIN", Description: "PIN", MaxAttempts: 3}},
+			UserPINType: "PIN",
+			Limits:      query.Limits{RequestsPerSecond: 500, Waiters: 10000, WaitersPerAccount: 20},
+		},
+	}
+	if diff := cmp.Diff(want, c.Tenants()); diff != "" {
+		t.Error("tenants (-want +got):\n" + diff)
+	}
+	if _, err := query.NewDirectory(c.Tenants()); err != nil {
+		t.Errorf("the query service refuses what was taken: %v", err)
+	}
+}

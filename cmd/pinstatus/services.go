@@ -1,0 +1,285 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/pinstatus/pinstatus/cmd/pinstatus/config"
+	"github.com/pinstatus/pinstatus/consumer"
+	"github.com/pinstatus/pinstatus/consumer/embed"
+	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/redisstore"
+	"github.com/pinstatus/pinstatus/query"
+	"github.com/pinstatus/pinstatus/query/adm"
+	"github.com/pinstatus/pinstatus/query/auth"
+	"github.com/pinstatus/pinstatus/query/twofa"
+	"github.com/pinstatus/pinstatus/query/userpin"
+)
+
+// store is what both the projector and the query service need of the view store.
+type store interface {
+	projector.Store
+	query.Views
+}
+
+// service is a process of one or more of the services, and what they share.
+type service struct {
+	*process
+	opts  *options
+	reg   *prometheus.Registry
+	admin *admin
+
+	config    atomic.Pointer[config.Config]
+	onReload  []func(*config.Config)
+	broker    string // as publishers reach it
+	nc        *nats.Conn
+	jetStream jetstream.JetStream
+	store     store
+}
+
+// newService starts what every service has: the log, the metrics and the admin server.
+func newService(o *options, cfg *config.Config) (*service, error) {
+	log, err := o.logger()
+	if err != nil {
+		return nil, err
+	}
+	s := &service{process: newProcess(log), opts: o, reg: newRegistry()}
+	s.config.Store(cfg)
+	s.admin, err = startAdmin(o.adminAddr, s.reg, log)
+	if err != nil {
+		return nil, err
+	}
+	s.onClose("admin server", s.admin.close)
+	return s, nil
+}
+
+// runUntil runs a service to its end: setUp starts the parts, and then nothing is left to
+// do but wait.
+func (s *service) runUntil(ctx context.Context, setUp func(context.Context) error) error {
+	defer s.close()
+	if err := setUp(ctx); err != nil {
+		if ctx.Err() != nil {
+			return nil // told to stop while starting
+		}
+		return err
+	}
+	s.admin.complete()
+	return s.wait(ctx)
+}
+
+// connectNATS connects to the servers given.
+func (s *service) connectNATS() error {
+	nc, err := consumer.Connect(consumer.ConnectOptions{
+		URL: s.opts.natsURL, Credentials: s.opts.natsCreds, Log: s.log, Registerer: s.reg,
+	})
+	if err != nil {
+		return err
+	}
+	s.broker = s.opts.natsURL
+	return s.useNATS(nc)
+}
+
+// embedNATS starts a server inside the process and connects to it.
+func (s *service) embedNATS() error {
+	server, err := embed.Start(embed.Options{
+		Addr: s.opts.natsAddr, StoreDir: filepath.Join(s.opts.dataDir, "nats"), Log: s.log.Named("nats"),
+	})
+	if err != nil {
+		return fmt.Errorf("embedded NATS server: %w", err)
+	}
+	s.onClose("embedded NATS server", server.Shutdown)
+	s.broker = server.URL()
+	nc, err := server.Connect(nats.Name("pinstatus"), nats.MaxReconnects(-1))
+	if err != nil {
+		return fmt.Errorf("embedded NATS server: %w", err)
+	}
+	return s.useNATS(nc)
+}
+
+func (s *service) useNATS(nc *nats.Conn) error {
+	s.nc = nc
+	s.onClose("NATS connection", func(context.Context) error {
+		nc.Close()
+		return nil
+	})
+	var err error
+	s.jetStream, err = jetstream.New(nc)
+	return err
+}
+
+// connectRedis connects to Redis and refuses one that may drop a lock.
+func (s *service) connectRedis(ctx context.Context) error {
+	client, err := redisstore.Dial(s.opts.redisURL)
+	if err != nil {
+		return fmt.Errorf("--redis-url: %w", err)
+	}
+	s.onClose("Redis connections", func(context.Context) error { return client.Close() })
+	views, err := redisstore.New(redisstore.Options{Client: client, Prefix: s.opts.redisKeys, Registerer: s.reg})
+	if err != nil {
+		return err
+	}
+	s.store = views
+	s.admin.add(check{"redis", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		return views.Ping(ctx)
+	}})
+	return s.untilAnswered(ctx, "Redis", func(ctx context.Context) error {
+		err := views.CheckEviction(ctx)
+		var evicts *redisstore.EvictionError
+		if s.opts.eviction && errors.As(err, &evicts) {
+			s.log.Warn("Redis may evict keys", zap.Error(err))
+			return nil
+		}
+		return err
+	})
+}
+
+// untilAnswered tries a first call of a server until it answers: it may be starting as
+// well. An answer that is a refusal ends the start.
+func (s *service) untilAnswered(ctx context.Context, server string, call func(context.Context) error) error {
+	for logged := false; ; logged = true {
+		bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
+		err := call(bounded)
+		cancel()
+		if err == nil || ctx.Err() != nil || permanent(err) {
+			return err
+		}
+		if !logged {
+			s.log.Warn("waiting for "+server, zap.Error(err))
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// permanent reports whether trying again cannot help.
+func permanent(err error) bool {
+	var evicts *redisstore.EvictionError
+	var differs *consumer.StreamError
+	var refused *consumer.RefusedError
+	return errors.As(err, &evicts) || errors.As(err, &differs) || errors.As(err, &refused)
+}
+
+// connected reports why NATS cannot be reached now.
+func (s *service) connected() error {
+	if !s.nc.IsConnected() {
+		return fmt.Errorf("connection is %s", strings.ToLower(s.nc.Status().String()))
+	}
+	return nil
+}
+
+// startProjector reads the stream into the store.
+func (s *service) startProjector() (*projector.Projector, error) {
+	letters, err := consumer.NewDeadLetters(consumer.DeadLetterOptions{
+		JetStream: s.jetStream, Log: s.log, Registerer: s.reg,
+	})
+	if err != nil {
+		return nil, err
+	}
+	p, err := projector.New(projector.Options{
+		Store: s.store, DeadLetters: letters, Notifier: s.nc,
+		Policy: s.policy(), Log: s.log, Registerer: s.reg,
+	})
+	if err != nil {
+		return nil, err
+	}
+	c, err := consumer.New(consumer.Options{JetStream: s.jetStream, Handler: p, Log: s.log, Registerer: s.reg})
+	if err != nil {
+		return nil, err
+	}
+	s.admin.add(check{"nats", s.connected}, check{"event stream", c.Ready}, check{"projector", p.Ready})
+	s.start("projector", c.Run)
+	return p, nil
+}
+
+// policy is the policy of the configuration in force.
+func (s *service) policy() func() *projector.Policy {
+	var current atomic.Pointer[projector.Policy]
+	current.Store(s.config.Load().Policy())
+	s.onReload = append(s.onReload, func(c *config.Config) { current.Store(c.Policy()) })
+	return current.Load
+}
+
+// startQuery answers questions; ready are further conditions of its readiness. It returns
+// the address that it listens on.
+func (s *service) startQuery(ready ...func() error) (addr string, err error) {
+	views, err := query.New(query.Options{Views: s.store, Notices: s.nc, Log: s.log, Registerer: s.reg})
+	if err != nil {
+		return "", err
+	}
+	authority, err := auth.New(auth.Options{Log: s.log, Registerer: s.reg})
+	if err != nil {
+		return "", err
+	}
+	setTenants := func(c *config.Config) error {
+		directory, err := query.NewDirectory(c.Tenants())
+		if err != nil {
+			return err
+		}
+		return authority.SetTenants(directory)
+	}
+	if err := setTenants(s.config.Load()); err != nil {
+		return "", err
+	}
+	s.onReload = append(s.onReload, func(c *config.Config) {
+		if err := setTenants(c); err != nil {
+			s.log.Error("tenants were not reloaded", zap.Error(err))
+		}
+	})
+	server, err := query.NewServer(query.ServerOptions{
+		Service: views, Log: s.log, Registerer: s.reg, Ready: append(ready, authority.Ready),
+		Dialects: []query.Dialect{twofa.New(views, authority), adm.New(views, authority), userpin.New(views, authority)},
+	})
+	if err != nil {
+		return "", err
+	}
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", s.opts.httpAddr)
+	if err != nil {
+		return "", fmt.Errorf("--http-addr: %w", err)
+	}
+	s.admin.add(check{"query", server.Ready})
+	s.start("query service", views.Run)
+	s.start("credentials", authority.Run)
+	s.start("HTTP server", func(context.Context) error { return server.Serve(l) })
+	s.onClose("HTTP requests", server.Shutdown)
+	return l.Addr().String(), nil
+}
+
+// followConfig reloads the configuration file when it changes, and on SIGHUP.
+func (s *service) followConfig() {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	s.onClose("SIGHUP", func(context.Context) error {
+		signal.Stop(hup)
+		return nil
+	})
+	s.start("configuration", func(ctx context.Context) error {
+		return config.Watch(ctx, s.config.Load(), config.WatchOptions{
+			Reload: hup, Logger: s.log, Registerer: s.reg,
+			OnChange: func(c *config.Config) {
+				s.config.Store(c)
+				for _, f := range s.onReload {
+					f(c)
+				}
+			},
+		})
+	})
+}
