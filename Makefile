@@ -1,0 +1,95 @@
+# One word a target. `make` alone lists them.
+
+GO       ?= go
+TOOLS    := $(CURDIR)/.tools
+MODULES  := . charts
+
+# The tools that the targets use, and their versions: here and nowhere else. Each is built
+# from its module into .tools, under a folder named by its version.
+GOLANGCI_LINT_VERSION := v2.15.0
+BENCHSTAT_VERSION     := v0.0.0-20260908200009-22c9c6c9d4da
+
+GOLANGCI_LINT := $(TOOLS)/golangci-lint@$(GOLANGCI_LINT_VERSION)/golangci-lint
+BENCHSTAT     := $(TOOLS)/benchstat@$(BENCHSTAT_VERSION)/benchstat
+
+# What a caller may set: make bench BENCH=Fold COUNT=10
+PKG      ?= ./...
+BENCH    ?= .
+COUNT    ?= 6
+FUZZTIME ?= 30s
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: ## Build bin/pinstatus
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ ./cmd/pinstatus
+
+.PHONY: servers
+servers: ## Install the servers that tests run, where they are missing (Debian)
+	.ci/servers
+
+.PHONY: test
+test: servers ## Run all tests under the race detector, then those of the charts module
+	$(GO) test -race ./...
+	cd charts && $(GO) test ./...
+
+.PHONY: race
+race: servers ## Run the tests of PKG (./...) under the race detector, uncached
+	$(GO) test -race -count=1 $(PKG)
+
+.PHONY: charts
+charts: servers ## Copy the alerts and the dashboard into the chart, and test it
+	cp deploy/prometheus/alerts.yml charts/pinstatus/files/alerts.yml
+	cp deploy/grafana/dashboards/pinstatus.json charts/pinstatus/files/dashboard.json
+	cd charts && $(GO) test ./...
+
+.PHONY: vet
+vet: ## Run go vet
+	@set -e; for module in $(MODULES); do (cd $$module && $(GO) vet ./...); done
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## Run the linters, and check that go.mod is tidy
+	@set -e; for module in $(MODULES); do \
+		echo "lint $$module"; \
+		(cd $$module && $(GO) mod tidy -diff && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...); \
+	done
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## Format all Go files
+	@set -e; for module in $(MODULES); do (cd $$module && $(GOLANGCI_LINT) fmt --config $(CURDIR)/.golangci.yml); done
+
+.PHONY: fuzz
+fuzz: ## Fuzz each decoder for FUZZTIME (30s)
+	.ci/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: servers $(BENCHSTAT) ## Run the benchmarks that match BENCH in PKG, COUNT times, and compare with the run before
+	@mkdir -p .bench
+	@if [ -f .bench/new.txt ]; then mv .bench/new.txt .bench/old.txt; fi
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG) > .bench/run.txt || { cat .bench/run.txt; exit 1; }
+	@mv .bench/run.txt .bench/new.txt
+	@cd .bench && $(BENCHSTAT) $$(ls old.txt 2>/dev/null) new.txt
+
+.PHONY: cover
+cover: servers ## Measure the coverage of all packages by all tests: cover.html
+	$(GO) test -coverpkg=./... -coverprofile=cover.out ./...
+	$(GO) tool cover -html=cover.out -o cover.html
+	@$(GO) tool cover -func=cover.out | tail -n 1
+
+.PHONY: tools
+tools: $(GOLANGCI_LINT) $(BENCHSTAT) ## Build the tools into .tools
+
+$(GOLANGCI_LINT):
+	GOBIN=$(@D) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+
+$(BENCHSTAT):
+	GOBIN=$(@D) $(GO) install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
+
+.PHONY: clean
+clean: ## Remove what the targets made, the tools too
+	rm -rf bin .bench .tools cover.out cover.html
