@@ -3,6 +3,7 @@ package consumer
 import (
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -23,8 +24,9 @@ func cluster(t *testing.T) []*server.Server {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
-		routes = append(routes, "nats://"+l.Addr().String())
+		addr := netip.MustParseAddrPort(l.Addr().String())
+		ports = append(ports, int(addr.Port()))
+		routes = append(routes, "nats://"+addr.String())
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}

@@ -265,6 +265,30 @@ func TestBackpressure(t *testing.T) {
 	rec.complete(t, events)
 }
 
+// Large messages use up the bytes of a request before its messages.
+func TestReadsLargeMessages(t *testing.T) {
+	const messages = 6 * pullBytes / (200 << 10)
+	_, js := broker(t, 4)
+	for i := range messages {
+		publishRaw(t, js, &nats.Msg{
+			Subject: event.Subject(event.FamilySMS, "acme", fmt.Sprint(i)),
+			Data:    make([]byte, 200<<10),
+		})
+	}
+	rec := newRecorder()
+	run(t, quick(t, js, rec))
+	rec.reached(t, messages)
+	rec.complete(t, messages)
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if len(rec.opened) != 1 {
+		t.Errorf("opened %d times, want once", len(rec.opened))
+	}
+	if r := rec.got[0]; len(r) > 0 && r[0].Reason != event.ReasonOversize {
+		t.Errorf("reason: got %q, want oversize", r[0].Reason)
+	}
+}
+
 // consumers are the event stream's.
 func consumers(tb testing.TB, js jetstream.JetStream) <-chan *jetstream.ConsumerInfo {
 	tb.Helper()

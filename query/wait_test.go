@@ -226,6 +226,29 @@ func TestNewcomerReadsAnew(t *testing.T) {
 	})
 }
 
+// Whoever is woken shares a read that has begun since.
+func TestWokenSharesANewcomersRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, views := newService(t)
+		s.notify(views.CommitAccount("acme", "a", unsetView))
+		release := views.Hold()
+		first := goWait(t.Context(), s, "a", time.Minute)
+		stillWaits(t, first)
+		second := goWait(t.Context(), s, "a", time.Minute) // its read begins when the first one ends
+		stillWaits(t, second)
+		s.notify(views.CommitAccount("acme", "a", unsetView))
+		release()
+		stillWaits(t, first)
+		stillWaits(t, second)
+		if got := views.Reads(); got != 2 {
+			t.Errorf("%d reads; want 2", got)
+		}
+		s.Drain()
+		expect(t, first, result{})
+		expect(t, second, result{})
+	})
+}
+
 // A read serves others when the request that began it has gone.
 func TestReadOutlivesItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -316,7 +339,8 @@ func TestPositionThatMovedWithoutNotice(t *testing.T) {
 		}
 		views.CommitAccount("acme", "a", isSetView)
 		got := <-results
-		if !got.Set || got.Err != nil || got.After > time.Minute+positionInterval*3/2+noticeDelay {
+		// The connection of this test is down.
+		if !got.Set || got.Err != nil || got.After > time.Minute+positionIntervalDown*3/2+noticeDelay {
 			t.Errorf("got %s", got)
 		}
 		cancel()

@@ -2,7 +2,6 @@ package event
 
 import (
 	"encoding/base64"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 )
@@ -46,10 +45,11 @@ func (f *headerFields) structured() (bool, *Error) {
 		return true, nil
 	}
 	base, ok := mediaType(f.contentType)
-	if len(base) < len("application/cloudevents") || !strings.EqualFold(base[:len("application/cloudevents")], "application/cloudevents") {
+	const prefix = "application/cloudevents"
+	if len(base) < len(prefix) || !strings.EqualFold(base[:len(prefix)], prefix) {
 		return false, nil
 	}
-	suffix := base[len("application/cloudevents"):]
+	suffix := base[len(prefix):]
 	if !ok || suffix != "" && !strings.EqualFold(suffix, "+json") {
 		return false, &Error{ReasonMalformed, "content-type"} // a batch, another format, another charset
 	}
@@ -144,37 +144,4 @@ func (d *document) scanData(b []byte, in member) *Error {
 		d.data = b
 	}
 	return bad
-}
-
-// scanText reads a text that is one JSON value, into d if it is an object. In is what an
-// error calls the text.
-func (d *document) scanText(b []byte, l level, in member) (object bool, bad *Error) {
-	i := skipSpace(b, 0)
-	if object = i < len(b) && b[i] == '{'; object {
-		i = d.scan(b, i+1, l)
-	} else {
-		i, _ = skipValue(b, i)
-	}
-	if i >= 0 {
-		if i = skipSpace(b, i); i == len(b) {
-			return object, nil
-		}
-		i = ^i
-	}
-	if i == tooDeep {
-		return false, &Error{ReasonMalformed, in.String() + ": too deep"}
-	}
-	return false, &Error{ReasonMalformed, in.String() + ": not JSON from byte " + strconv.Itoa(^i)}
-}
-
-func (v value) isString() bool { return v.kind == kindString || v.kind == kindEscaped }
-
-// text is the value of a string; lossy as with unescape. What is no string is returned as
-// it is written.
-func (v value) text(b []byte) (s string, lossy bool) {
-	raw := b[v.start:v.end]
-	if v.kind == kindEscaped {
-		return unescape(raw)
-	}
-	return view(raw), false
 }

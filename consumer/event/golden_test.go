@@ -34,7 +34,7 @@ func TestGoldenV1Encode(t *testing.T) {
 		fmt.Fprintf(&got, "data %s\n\n", data)
 	}
 	if *update {
-		if err := os.WriteFile(goldenV1, got.Bytes(), 0o644); err != nil { //nolint:gosec // no secret
+		if err := os.WriteFile(goldenV1, got.Bytes(), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -52,7 +52,7 @@ func TestGoldenV1Decode(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // only read
+	defer f.Close()
 	var x example
 	var subject string
 	header := map[string][]string{}

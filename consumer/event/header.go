@@ -5,8 +5,6 @@ import (
 	"unicode/utf8"
 )
 
-const traceParentHeader = "traceparent"
-
 // headerFields are the fields of a message's header that decide how it is read. Names of
 // fields are taken in any case, as the CloudEvents NATS binding wants it.
 type headerFields struct {
@@ -18,25 +16,33 @@ type headerFields struct {
 
 func readFields(header map[string][]string) headerFields {
 	var f headerFields
-	var traceParents []string
-	contentType, a := header["Content-Type"]
-	_, b := header["Nats-Msg-Id"]
-	if known := count(a) + count(b); known == len(header) { // nothing else: the walk costs more than the rest
+	known := 0
+	contentType, ok := header["Content-Type"]
+	if ok {
+		known++
+	}
+	if _, ok = header["Nats-Msg-Id"]; ok {
+		known++
+	}
+	if known == len(header) { // as most are: a walk costs more than all the rest
 		f.addContentType(contentType)
 		return f
 	}
+	traceParents := 0
 	for name, values := range header {
 		switch {
 		case isAttribute(name):
 			f.attributes = true
 		case strings.EqualFold(name, "content-type"):
 			f.addContentType(values)
-		case strings.EqualFold(name, traceParentHeader):
-			traceParents = append(traceParents, values...)
+		case strings.EqualFold(name, "traceparent"):
+			if traceParents += len(values); len(values) > 0 {
+				f.traceParent = values[0]
+			}
 		}
 	}
-	if len(traceParents) == 1 {
-		f.traceParent = traceParents[0]
+	if traceParents > 1 {
+		f.traceParent = ""
 	}
 	return f
 }
@@ -48,13 +54,6 @@ func (f *headerFields) addContentType(values []string) {
 			f.contentType = v
 		}
 	}
-}
-
-func count(is bool) int {
-	if is {
-		return 1
-	}
-	return 0
 }
 
 func isAttribute(name string) bool {

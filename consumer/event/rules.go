@@ -22,7 +22,7 @@ func checkID(m member, s string, limit int) *Error {
 
 // printableASCII reports whether no byte of s is a control character or beyond ASCII.
 func printableASCII(s string) bool {
-	b := unsafe.Slice(unsafe.StringData(s), len(s))
+	b := unsafe.Slice(unsafe.StringData(s), len(s)) //nolint:gosec // only read, and its own length
 	for ; len(b) >= 8; b = b[8:] {
 		if w := binary.LittleEndian.Uint64(b); (w-' '*ones|w+ones|w)&tops != 0 {
 			return false

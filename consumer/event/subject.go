@@ -18,9 +18,9 @@ func Subject(f Family, tenant, id string) string {
 	return SubjectPrefix + "." + f.String() + "." + tenant + "." + EscapeToken(id)
 }
 
-// ParseSubject splits the subject of an event. The error is an *Error with
-// ReasonSubject if it has not exactly the five tokens, names no family or tenant, or spells its key
-// otherwise than EscapeToken does.
+// ParseSubject splits the subject of an event. The error is an *Error with ReasonSubject:
+// the subject has not exactly the five tokens, names no family or no possible tenant, or
+// spells its key otherwise than EscapeToken does.
 func ParseSubject(subject string) (SubjectTokens, error) {
 	s, bad := parseSubject(subject)
 	if bad != nil {
@@ -79,5 +79,5 @@ func Partition(tenant, key string, partitions int) int {
 	for i := range len(key) {
 		h = (h ^ uint32(key[i])) * prime
 	}
-	return int(uint64(h) % uint64(partitions))
+	return int(uint64(h) % uint64(partitions)) //nolint:gosec // below partitions
 }

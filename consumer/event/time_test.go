@@ -89,7 +89,7 @@ func TestParseTime(t *testing.T) {
 
 func TestLatestTime(t *testing.T) {
 	if want := time.Date(2262, 1, 1, 0, 0, 0, 0, time.UTC).UnixNano() - 1; maxTime != want {
-		t.Errorf("the latest time is %d, want %d", int64(maxTime), want)
+		t.Errorf("the latest time is %d, want %d", maxTime, want)
 	}
 }
 

@@ -66,8 +66,7 @@ func (a *Account) Fold(in Input, t *Tenant) Outcome {
 		}
 	case d.kind == accountDeleted:
 		a.see(d.at)
-		a.delete(&d, in.Received, t)
-		changed = true
+		changed = a.delete(&d, in.Received, t)
 	default:
 		changed = a.insert(d, t)
 	}
@@ -134,8 +133,7 @@ func (a *Account) late(d *detail, received int64, t *Tenant) (outcome Outcome, c
 		return DeadLate, false
 	case d.kind == accountDeleted:
 		d.at = a.horizon
-		a.delete(d, received, t)
-		return LateApplied, true
+		return LateApplied, a.delete(d, received, t)
 	default:
 		d.at = a.horizon
 		a.base.pins.apply(d, t)
@@ -145,15 +143,20 @@ func (a *Account) late(d *detail, received int64, t *Tenant) (outcome Outcome, c
 }
 
 // delete erases everything up to the deletion (P6). What came after it stays, and is seen
-// once the account exists again.
-func (a *Account) delete(d *detail, received int64, t *Tenant) {
+// once the account exists again. Of what is erased, only hashes of the events stay whose
+// repeat could undo the deletion.
+func (a *Account) delete(d *detail, received int64, t *Tenant) (changed bool) {
 	a.deletedAt = d.at
 	a.deletedTill = max(a.deletedTill, received+int64(deletionKept))
 	a.base = base{}
-	a.known = nil
+	a.details = slices.DeleteFunc(a.details, func(x detail) bool {
+		if x.at <= d.at && x.ahead {
+			a.known.add(x.identity, maxKnown)
+		}
+		return x.at <= d.at
+	})
 	a.known.add(d.identity, maxKnown)
-	a.details = slices.DeleteFunc(a.details, func(x detail) bool { return x.at <= d.at })
-	a.show(t)
+	return a.show(t)
 }
 
 // forgetDeletion drops the time of a deletion once it has been kept long enough, and with

@@ -86,7 +86,7 @@ func ParseAccount(b []byte) (*Account, error) {
 		readDetail(r, &a.details[i])
 	}
 	a.known = readIdentities(r)
-	return a, r.Err()
+	return a, r.End()
 }
 
 func appendDetail(w *view.Writer, d *detail) {

@@ -67,8 +67,7 @@ func (c *Code) Fold(in Input, t *Tenant) Outcome {
 		c.erasedTill = max(c.erasedTill, in.Received+int64(t.CodeRetention))
 		if at > c.erasedAt {
 			c.erasedAt = at
-			c.erase()
-			changed = true
+			changed = c.erase()
 		}
 	case c.erasedAt != 0 && at <= c.erasedAt:
 		c.seen.add(id, maxSeen)
@@ -118,7 +117,7 @@ func (c *Code) sort() {
 
 // check folds the report of a check of the code (D4).
 func (c *Code) check(e *event.Event, id identity, at int64) (changed bool) {
-	changed = c.checkedAt == 0
+	was := c.verification()
 	c.checkedAt = max(c.checkedAt, at)
 	switch e.Outcome {
 	case event.WrongPIN:
@@ -128,24 +127,19 @@ func (c *Code) check(e *event.Event, id identity, at int64) (changed bool) {
 			slices.SortFunc(c.wrong, func(a, b wrong) int {
 				return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.event, b.event))
 			})
-			changed = true
 		}
 	case event.Verified:
-		was := c.verifiedAt()
 		insertTime(&c.verified, at)
-		changed = changed || c.verifiedAt() != was
 	}
-	if e.AttemptsRemaining != event.Absent {
-		r := &c.remaining
-		if !r.known || cmp.Or(cmp.Compare(at, r.at), cmp.Compare(e.Source, r.source), cmp.Compare(e.ID, r.id)) > 0 {
-			changed = changed || !r.known || r.attempts != e.AttemptsRemaining
-			*r = remained{
-				known: true, at: at, attempts: e.AttemptsRemaining,
-				source: strings.Clone(e.Source), id: strings.Clone(e.ID),
-			}
+	r := &c.remaining
+	if e.AttemptsRemaining != event.Absent &&
+		(!r.known || cmp.Or(cmp.Compare(at, r.at), cmp.Compare(e.Source, r.source), cmp.Compare(e.ID, r.id)) > 0) {
+		*r = remained{
+			known: true, at: at, attempts: e.AttemptsRemaining,
+			source: strings.Clone(e.Source), id: strings.Clone(e.ID),
 		}
 	}
-	return changed
+	return c.verification() != was
 }
 
 // insertTime adds a time to a sorted set of times, of which the first and the newest
@@ -168,11 +162,23 @@ func (c *Code) verifiedAt() int64 {
 	return c.verified[0]
 }
 
-// erase takes away everything with an effective time up to the erasure's.
-func (c *Code) erase() {
+// erase takes away everything with an effective time up to the erasure's, and reports
+// whether what is shown changed.
+func (c *Code) erase() (changed bool) {
 	until := c.erasedAt
-	c.entries = slices.DeleteFunc(c.entries, func(e entry) bool { return !e.erase(until) })
+	kept := 0
+	for i := range c.entries {
+		left, differs := c.entries[i].erase(until)
+		changed = changed || differs
+		if left {
+			c.entries[kept] = c.entries[i]
+			kept++
+		}
+	}
+	clear(c.entries[kept:])
+	c.entries = c.entries[:kept]
 	c.sort()
+	was := c.verification()
 	past := func(at int64) bool { return at <= until }
 	if past(c.checkedAt) {
 		c.checkedAt = 0
@@ -182,19 +188,25 @@ func (c *Code) erase() {
 	if past(c.remaining.at) {
 		c.remaining = remained{}
 	}
+	return changed || c.verification() != was
+}
+
+// verification is what is shown of the checks of the code.
+func (c *Code) verification() view.Verification {
+	v := view.Verification{
+		Known: c.checkedAt != 0, Wrong: len(c.wrong), AttemptsRemaining: event.Absent, VerifiedAt: c.verifiedAt(),
+	}
+	if c.remaining.known {
+		v.AttemptsRemaining = c.remaining.attempts
+	}
+	return v
 }
 
 // View is what is shown of the code. It shares memory with c until the next Fold.
 func (c *Code) View() view.Delivery {
 	v := view.Delivery{
-		Sequence: c.sequence, ExpiresAt: c.expiresAt,
-		Erased: c.erasedAt != 0 && len(c.entries) == 0 && c.checkedAt == 0,
-		Verification: view.Verification{
-			Known: c.checkedAt != 0, Wrong: len(c.wrong), AttemptsRemaining: event.Absent, VerifiedAt: c.verifiedAt(),
-		},
-	}
-	if c.remaining.known {
-		v.Verification.AttemptsRemaining = c.remaining.attempts
+		Sequence: c.sequence, ExpiresAt: c.expiresAt, Verification: c.verification(),
+		Erased: len(c.entries) == 0 && c.checkedAt == 0,
 	}
 	if len(c.entries) > 0 {
 		v.Entries = make([]view.Entry, len(c.entries))

@@ -74,7 +74,7 @@ func ParseCode(b []byte) (*Code, error) {
 	if n := v.Verification.AttemptsRemaining; n != event.Absent {
 		c.remaining = remained{known: true, attempts: n, at: r.Time(), source: r.String(), id: r.String()}
 	}
-	return c, r.Err()
+	return c, r.End()
 }
 
 // appendFact appends a fact. A member that is also shown is stored only once, there.

@@ -108,15 +108,16 @@ func (e *entry) add(f fact) (changed bool) {
 	return e.show() || changed
 }
 
-// erase takes away all events up to a time and reports whether anything is left.
-func (e *entry) erase(until int64) (left bool) {
+// erase takes away all events up to a time, and reports whether anything is left and
+// whether what is shown changed.
+func (e *entry) erase(until int64) (left, changed bool) {
+	n := len(e.Timeline)
 	e.Timeline = slices.DeleteFunc(e.Timeline, func(c view.Change) bool { return c.At <= until })
 	e.facts = slices.DeleteFunc(e.facts, func(f fact) bool { return f.at <= until })
 	if len(e.Timeline) == 0 {
-		return false
+		return false, true
 	}
-	e.show()
-	return true
+	return true, e.show() || len(e.Timeline) != n
 }
 
 // show sets what is shown from the facts and the timeline, and reports whether it

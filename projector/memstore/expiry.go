@@ -52,17 +52,22 @@ func (p *partition) settle(e *entry, now int64) {
 // expiries is a heap of the entries that expire, the earliest at its root.
 type expiries []*entry
 
-func (h expiries) Len() int           { return len(h) }
-func (h expiries) Less(i, j int) bool { return h[i].next < h[j].next }
+// Len is called by package heap.
+func (h *expiries) Len() int { return len(*h) }
 
-func (h expiries) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].index, h[j].index = i, j
+// Less is called by package heap.
+func (h *expiries) Less(i, j int) bool { return (*h)[i].next < (*h)[j].next }
+
+// Swap is called by package heap.
+func (h *expiries) Swap(i, j int) {
+	s := *h
+	s[i], s[j] = s[j], s[i]
+	s[i].index, s[j].index = i, j
 }
 
 // Push is called by package heap.
 func (h *expiries) Push(x any) {
-	e := x.(*entry)
+	e := x.(*entry) //nolint:errcheck // settle pushes nothing else
 	e.index = len(*h)
 	*h = append(*h, e)
 }

@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -34,6 +35,7 @@ func BenchmarkCommit(b *testing.B) {
 }
 
 func benchmarkCommit(b *testing.B, n int) {
+	b.Helper()
 	srv := redistest.StartTCP(b)
 	client := dial(b, srv.URL)
 	s := newStore(b, redisstore.Options{Client: client})
@@ -82,6 +84,7 @@ func BenchmarkRead(b *testing.B) {
 }
 
 func benchmarkRead(b *testing.B, srv *redistest.Server) {
+	b.Helper()
 	client := dial(b, srv.URL)
 	s := newStore(b, redisstore.Options{Client: client})
 	ctx := b.Context()
@@ -170,7 +173,7 @@ func (t *turns) reportTimes(b *testing.B) {
 }
 
 func ignoreNil(err error) error {
-	if err == redis.Nil { //nolint:errorlint // as the client returns it
+	if errors.Is(err, redis.Nil) {
 		return nil
 	}
 	return err

@@ -17,8 +17,12 @@ import (
 
 // TestReadRoundTrips counts what a read of many views costs: one round trip to each shard.
 func TestReadRoundTrips(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t, 3)
-	client := dial(t, cluster.URL).(*redis.ClusterClient)
+	client, ok := dial(t, cluster.URL).(*redis.ClusterClient)
+	if !ok {
+		t.Fatalf("%s is not a cluster's", cluster.URL)
+	}
 	trips := newTripCounter()
 	client.OnNewNode(func(node *redis.Client) { node.AddHook(trips.of(node.Options().Addr)) })
 	s := newStore(t, redisstore.Options{Client: client})
@@ -111,6 +115,7 @@ func (h tripHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 // TestSlotOnTheMove moves a partition's slot to another shard under the store: while keys
 // are on both sides, a commit is refused whole.
 func TestSlotOnTheMove(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t, 2)
 	registry := newRegistry()
 	s := newStore(t, redisstore.Options{Client: dial(t, cluster.URL), Registerer: registry})

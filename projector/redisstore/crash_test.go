@@ -16,6 +16,7 @@ import (
 // TestKilledServer kills Redis under a stream of commits and starts it again from its
 // append-only file: every time, views and position are of one commit.
 func TestKilledServer(t *testing.T) {
+	t.Parallel()
 	srv, s, _ := server(t, "--appendonly", "yes", "--appendfsync", "no")
 	keys := accounts(50)
 	from := view.Position{}
@@ -54,6 +55,7 @@ func TestKilledServer(t *testing.T) {
 // TestReplicaSeesWholeCommits reads from a replica while its primary is written to: a
 // commit arrives there as one transaction.
 func TestReplicaSeesWholeCommits(t *testing.T) {
+	t.Parallel()
 	primary := redistest.StartTCP(t, "--repl-diskless-sync-delay", "0")
 	replica := redistest.StartTCP(t, "--replicaof", strings.Replace(primary.Addr, ":", " ", 1))
 	s := newStore(t, redisstore.Options{Client: dial(t, primary.URL)})
@@ -100,6 +102,7 @@ func TestReplicaSeesWholeCommits(t *testing.T) {
 // TestFailover: after a failover the store goes on where the new primary stands. What the
 // old one took in the meantime is lost, the position with it.
 func TestFailover(t *testing.T) {
+	t.Parallel()
 	sentinel := redistest.StartSentinel(t)
 	client := dial(t, sentinel.URL)
 	s := newStore(t, redisstore.Options{Client: client})
@@ -136,6 +139,7 @@ func TestFailover(t *testing.T) {
 
 // TestScriptsForgotten: a server that does not know the scripts, or no longer, is sent them.
 func TestScriptsForgotten(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t, 3)
 	single := redistest.Start(t)
 	for name, test := range map[string]struct {

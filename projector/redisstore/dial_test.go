@@ -30,7 +30,8 @@ func optionsOf(t *testing.T, c redis.UniversalClient) dialed {
 	case *redis.Client:
 		o := c.Options()
 		return dialed{
-			[]string{o.Addr}, o.Username, o.Password, o.DB, o.TLSConfig != nil, o.DialTimeout, o.ReadTimeout, o.PoolTimeout, o.PoolSize,
+			[]string{o.Addr},
+			o.Username, o.Password, o.DB, o.TLSConfig != nil, o.DialTimeout, o.ReadTimeout, o.PoolTimeout, o.PoolSize,
 			o.ContextTimeoutEnabled, o.MaintNotificationsConfig.Mode != maintnotifications.ModeDisabled,
 		}
 	case *redis.ClusterClient:
@@ -62,21 +63,31 @@ func TestDial(t *testing.T) {
 		{"redis://u:p%40ss%2Fw%25@r1", false, dialed{Addrs: []string{"r1:6379"}, User: "u", Password: "p@ss/w%"}},
 		{"redis://u:p@ss@r1", false, dialed{Addrs: []string{"r1:6379"}, User: "u", Password: "p@ss"}},
 		{"redis://:p@r1", false, dialed{Addrs: []string{"r1:6379"}, Password: "p"}},
-		{"redis://r1?read_timeout=150ms&dial_timeout=2s&pool_timeout=1s&pool_size=7", false,
-			dialed{Addrs: []string{"r1:6379"}, Read: 150 * time.Millisecond, Dial: 2 * time.Second, Pool: time.Second, PoolSize: 7}},
+		{
+			"redis://r1?read_timeout=150ms&dial_timeout=2s&pool_timeout=1s&pool_size=7", false,
+			dialed{Addrs: []string{"r1:6379"}, Read: 150 * time.Millisecond, Dial: 2 * time.Second, Pool: time.Second, PoolSize: 7},
+		},
 		{"rediss://u:p@r1:6380/1", false, dialed{Addrs: []string{"r1:6380"}, User: "u", Password: "p", DB: 1, TLS: true}},
 		{"unix:///run/redis.sock", false, dialed{Addrs: []string{"/run/redis.sock"}}},
 		{"unix://u:p@/run/redis.sock?db=2", false, dialed{Addrs: []string{"/run/redis.sock"}, User: "u", Password: "p", DB: 2}},
 		{"redis+cluster://r1", true, dialed{Addrs: []string{"r1:6379"}}},
 		{"redis+cluster://r1,r2:7001,[::1]:7002,[::1]/", true, dialed{Addrs: []string{"r1:6379", "r2:7001", "[::1]:7002", "[::1]:6379"}}},
-		{"redis+cluster://u:p%2C@r1:7000,r2:7001/0?pool_size=9&addr=r3:7002", true,
-			dialed{Addrs: []string{"r1:7000", "r3:7002", "r2:7001"}, User: "u", Password: "p,", PoolSize: 9}},
-		{"rediss+cluster://r1:7000,r2:7001?read_timeout=1s", true,
-			dialed{Addrs: []string{"r1:7000", "r2:7001"}, TLS: true, Read: time.Second}},
-		{"redis+sentinel://s1,s2:26380/4?master_name=m&username=u&password=p", false,
-			dialed{Addrs: []string{"FailoverClient"}, User: "u", Password: "p", DB: 4}},
-		{"rediss+sentinel://su:sp@s1?master_name=m&read_timeout=1s", false,
-			dialed{Addrs: []string{"FailoverClient"}, TLS: true, Read: time.Second}},
+		{
+			"redis+cluster://u:p%2C@r1:7000,r2:7001/0?pool_size=9&addr=r3:7002", true,
+			dialed{Addrs: []string{"r1:7000", "r3:7002", "r2:7001"}, User: "u", Password: "p,", PoolSize: 9},
+		},
+		{
+			"rediss+cluster://r1:7000,r2:7001?read_timeout=1s", true,
+			dialed{Addrs: []string{"r1:7000", "r2:7001"}, TLS: true, Read: time.Second},
+		},
+		{
+			"redis+sentinel://s1,s2:26380/4?master_name=m&username=u&password=p", false,
+			dialed{Addrs: []string{"FailoverClient"}, User: "u", Password: "p", DB: 4},
+		},
+		{
+			"rediss+sentinel://su:sp@s1?master_name=m&read_timeout=1s", false,
+			dialed{Addrs: []string{"FailoverClient"}, TLS: true, Read: time.Second},
+		},
 	} {
 		t.Run(test.url, func(t *testing.T) {
 			c := dial(t, test.url)

@@ -3,6 +3,7 @@ package redisstore_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -55,6 +56,7 @@ func TestOptions(t *testing.T) {
 }
 
 func TestCheckEviction(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t, 2)
 	single := redistest.Start(t)
 	for name, test := range map[string]struct {
@@ -120,12 +122,17 @@ func (f fakeInfo) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 
 func (f fakeInfo) ProcessHook(redis.ProcessHook) redis.ProcessHook {
 	return func(_ context.Context, cmd redis.Cmder) error {
-		cmd.(*redis.StringCmd).SetVal(string(f))
+		answer, ok := cmd.(*redis.StringCmd)
+		if !ok {
+			return fmt.Errorf("%s is not INFO", cmd.Name())
+		}
+		answer.SetVal(string(f))
 		return nil
 	}
 }
 
 func TestClock(t *testing.T) {
+	t.Parallel()
 	cluster := redistest.StartCluster(t, 2)
 	for name, url := range map[string]string{"single": redistest.Start(t).URL, "cluster": cluster.URL} {
 		s := newStore(t, redisstore.Options{Client: dial(t, url)})
@@ -138,6 +145,7 @@ func TestClock(t *testing.T) {
 }
 
 func TestDown(t *testing.T) {
+	t.Parallel()
 	srv, s, registry := server(t)
 	srv.Stop()
 	ctx := t.Context()

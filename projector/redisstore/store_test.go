@@ -39,6 +39,7 @@ func fixtures(client redis.UniversalClient, prefix string, servers ...*redistest
 		}
 	}
 	return func(t *testing.T) *storetest.Fixture {
+		t.Helper()
 		flush()
 		return &storetest.Fixture{
 			Store: newStore(t, redisstore.Options{Client: client, Prefix: prefix}),
@@ -49,11 +50,13 @@ func fixtures(client redis.UniversalClient, prefix string, servers ...*redistest
 }
 
 func TestSuite(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	storetest.Run(t, fixtures(dial(t, s.URL), "", s))
 }
 
 func TestSuiteTCP(t *testing.T) {
+	t.Parallel()
 	s := redistest.StartTCP(t)
 	storetest.Run(t, fixtures(dial(t, s.URL), "", s))
 }
@@ -61,8 +64,10 @@ func TestSuiteTCP(t *testing.T) {
 // TestSuiteCluster shows that scripts are legal in a Cluster: each keeps to one slot, and
 // names all keys that it touches.
 func TestSuiteCluster(t *testing.T) {
+	t.Parallel()
 	for name, shards := range map[string]int{"1 shard": 1, "3 shards": 3} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			c := redistest.StartCluster(t, shards)
 			storetest.Run(t, fixtures(dial(t, c.URL), "pinstatus-test:", c.Shards...))
 		})
@@ -71,6 +76,7 @@ func TestSuiteCluster(t *testing.T) {
 
 // TestSuiteClusterPlainClient uses a client that Dial has not made.
 func TestSuiteClusterPlainClient(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t, 2)
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: c.Addrs})
 	defer func() { _ = client.Close() }()

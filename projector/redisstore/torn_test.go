@@ -19,6 +19,7 @@ func TestTornCommit(t *testing.T) {
 }
 
 func testTornCommit(t *testing.T, from view.Position) {
+	t.Helper()
 	srv := redistest.Start(t)
 	client, err := Dial(srv.URL)
 	if err != nil {

@@ -11,7 +11,8 @@ import (
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-func testEmpty(t *testing.T, f *Fixture) {
+func (s *suite) testEmpty(t *testing.T) {
+	f := s.newFixture(t)
 	keys := keysIn(2, view.KindPIN, 3)
 	pos, values := mustLoad(t, f.Store, 2, keys...)
 	if pos != (view.Position{}) {
@@ -32,7 +33,8 @@ func testEmpty(t *testing.T, f *Fixture) {
 	}
 }
 
-func testFirstCommit(t *testing.T, f *Fixture) {
+func (s *suite) testFirstCommit(t *testing.T) {
+	f := s.newFixture(t)
 	keys := keysIn(5, view.KindPIN, 3)
 	mustCommit(t, f.Store, commit(5, view.Position{}, position(10), put(keys[0], "a"), put(keys[1], "b")))
 	pos, values := mustLoad(t, f.Store, 5, keys...)
@@ -48,7 +50,8 @@ func testFirstCommit(t *testing.T, f *Fixture) {
 	}
 }
 
-func testPositionRoundTrip(t *testing.T, f *Fixture) {
+func (s *suite) testPositionRoundTrip(t *testing.T) {
+	f := s.newFixture(t)
 	from := view.Position{}
 	for _, to := range []view.Position{
 		{Sequence: 1},
@@ -66,7 +69,8 @@ func testPositionRoundTrip(t *testing.T, f *Fixture) {
 	}
 }
 
-func testReplace(t *testing.T, f *Fixture) {
+func (s *suite) testReplace(t *testing.T) {
+	f := s.newFixture(t)
 	keys := keysIn(1, view.KindAccount, 2)
 	mustCommit(t, f.Store, commit(1, view.Position{}, position(1), put(keys[0], "a1"), put(keys[1], "b1")))
 	mustCommit(t, f.Store, commit(1, position(1), position(2), put(keys[0], "a2, and longer")))
@@ -77,7 +81,8 @@ func testReplace(t *testing.T, f *Fixture) {
 	}
 }
 
-func testDrop(t *testing.T, f *Fixture) {
+func (s *suite) testDrop(t *testing.T) {
+	f := s.newFixture(t)
 	keys := keysIn(1, view.KindPIN, 3)
 	mustCommit(t, f.Store, commit(1, view.Position{}, position(1), put(keys[0], "a"), put(keys[1], "b"), put(keys[2], "c")))
 	mustCommit(t, f.Store, commit(1, position(1), position(2), projector.Write{Key: keys[1]}))
@@ -94,7 +99,8 @@ func testDrop(t *testing.T, f *Fixture) {
 	}
 }
 
-func testDropAbsent(t *testing.T, f *Fixture) {
+func (s *suite) testDropAbsent(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(1, view.KindAccount, 0)
 	mustCommit(t, f.Store, commit(1, view.Position{}, position(1),
 		projector.Write{Key: k, ExpireAt: f.in(time.Hour), Locks: []projector.Lock{{PINType: "Parental"}}}))
@@ -103,7 +109,8 @@ func testDropAbsent(t *testing.T, f *Fixture) {
 	}
 }
 
-func testPositionOnly(t *testing.T, f *Fixture) {
+func (s *suite) testPositionOnly(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(3, view.KindPIN, 0)
 	mustCommit(t, f.Store, commit(3, view.Position{}, position(1), put(k, "a")))
 	mustCommit(t, f.Store, commit(3, position(1), position(9)))
@@ -117,7 +124,8 @@ func testPositionOnly(t *testing.T, f *Fixture) {
 	}
 }
 
-func testMovedPosition(t *testing.T, f *Fixture) {
+func (s *suite) testMovedPosition(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(4, view.KindAccount, 0)
 	until := f.in(time.Hour)
 	attempt := func(from, to, found view.Position) {
@@ -145,7 +153,8 @@ func testMovedPosition(t *testing.T, f *Fixture) {
 }
 
 // testMovedPositionComparesAll changes one member of the expected position at a time.
-func testMovedPositionComparesAll(t *testing.T, f *Fixture) {
+func (s *suite) testMovedPositionComparesAll(t *testing.T) {
+	f := s.newFixture(t)
 	stored := position(5)
 	stored.Refill = 8
 	mustCommit(t, f.Store, commit(4, view.Position{}, stored))
@@ -169,7 +178,8 @@ func testMovedPositionComparesAll(t *testing.T, f *Fixture) {
 }
 
 // testRepeat tries a commit again as after a lost answer.
-func testRepeat(t *testing.T, f *Fixture) {
+func (s *suite) testRepeat(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(4, view.KindAccount, 0)
 	until := f.in(time.Hour)
 	first := commit(4, view.Position{}, position(1), put(k, "one", projector.Lock{PINType: "Parental", Until: until}))
@@ -191,7 +201,8 @@ func testRepeat(t *testing.T, f *Fixture) {
 	}
 }
 
-func testFlush(t *testing.T, f *Fixture) {
+func (s *suite) testFlush(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(4, view.KindAccount, 0)
 	write := put(k, "a", projector.Lock{PINType: "Parental", Until: f.in(time.Hour)})
 	mustCommit(t, f.Store, commit(4, view.Position{}, position(1), write))
@@ -206,13 +217,14 @@ func testFlush(t *testing.T, f *Fixture) {
 	mustCommit(t, f.Store, commit(4, view.Position{}, position(1), write))
 }
 
-func testPartitions(t *testing.T, f *Fixture) {
+func (s *suite) testPartitions(t *testing.T) {
+	f := s.newFixture(t)
 	for p := range generation.Partitions {
-		mustCommit(t, f.Store, commit(p, view.Position{}, position(uint64(p)+1), put(keyIn(p, view.KindPIN, 0), fmt.Sprint("in ", p))))
+		mustCommit(t, f.Store, commit(p, view.Position{}, position(p+1), put(keyIn(p, view.KindPIN, 0), fmt.Sprint("in ", p))))
 	}
 	mustCommit(t, f.Store, commit(3, position(4), position(100), projector.Write{Key: keyIn(3, view.KindPIN, 0)}))
 	for p := range generation.Partitions {
-		wantPos, want := position(uint64(p)+1), fmt.Sprint("in ", p)
+		wantPos, want := position(p+1), fmt.Sprint("in ", p)
 		if p == 3 {
 			wantPos, want = position(100), none
 		}
@@ -223,7 +235,8 @@ func testPartitions(t *testing.T, f *Fixture) {
 }
 
 // testBigCommit writes more than a script may hold in a stack frame, and drops as much.
-func testBigCommit(t *testing.T, f *Fixture) {
+func (s *suite) testBigCommit(t *testing.T) {
+	f := s.newFixture(t)
 	const n = 5000
 	keys := keysIn(6, view.KindAccount, n)
 	writes := make([]projector.Write, n)

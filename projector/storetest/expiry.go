@@ -15,7 +15,8 @@ const short = 400 * time.Millisecond
 // grain is more than the millisecond in which a store counts time.
 const grain = 2 * time.Millisecond
 
-func testViewExpires(t *testing.T, f *Fixture) {
+func (s *suite) testViewExpires(t *testing.T) {
+	f := s.newFixture(t)
 	keys := keysIn(0, view.KindPIN, 2)
 	at := f.in(short)
 	mustCommit(t, f.Store, commit(0, view.Position{}, position(1),
@@ -43,7 +44,8 @@ func testViewExpires(t *testing.T, f *Fixture) {
 }
 
 // testViewExpiryReplaced: a view's expiry is that of its last write, which may have none.
-func testViewExpiryReplaced(t *testing.T, f *Fixture) {
+func (s *suite) testViewExpiryReplaced(t *testing.T) {
+	f := s.newFixture(t)
 	keys := keysIn(0, view.KindPIN, 3)
 	soon, late := f.in(short), f.in(time.Hour)
 	write := func(k view.Key, value string, at int64) projector.Write {
@@ -64,7 +66,8 @@ func testViewExpiryReplaced(t *testing.T, f *Fixture) {
 
 // testExpiredBefore writes what has expired already: it replaces and drops like anything
 // else, and is not there.
-func testExpiredBefore(t *testing.T, f *Fixture) {
+func (s *suite) testExpiredBefore(t *testing.T) {
+	f := s.newFixture(t)
 	keys := keysIn(0, view.KindAccount, 6)
 	past := []int64{f.in(-time.Hour), f.in(-grain), 1, -1, math.MinInt64}
 	from := view.Position{}
@@ -87,7 +90,8 @@ func testExpiredBefore(t *testing.T, f *Fixture) {
 	}
 }
 
-func testFarExpiry(t *testing.T, f *Fixture) {
+func (s *suite) testFarExpiry(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(0, view.KindAccount, 0)
 	at := time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC).UnixMilli()
 	mustCommit(t, f.Store, commit(0, view.Position{}, position(1),
@@ -99,7 +103,8 @@ func testFarExpiry(t *testing.T, f *Fixture) {
 	}
 }
 
-func testLocks(t *testing.T, f *Fixture) {
+func (s *suite) testLocks(t *testing.T) {
+	f := s.newFixture(t)
 	k, other := keyIn(8, view.KindAccount, 0), keyIn(8, view.KindAccount, 1)
 	hour, day := f.in(time.Hour), f.in(24*time.Hour)
 	mustCommit(t, f.Store, commit(8, view.Position{}, position(1),
@@ -125,7 +130,8 @@ func testLocks(t *testing.T, f *Fixture) {
 }
 
 // testLockOutlivesView: a lock is dropped by name, not with its view.
-func testLockOutlivesView(t *testing.T, f *Fixture) {
+func (s *suite) testLockOutlivesView(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(8, view.KindAccount, 0)
 	hour := f.in(time.Hour)
 	mustCommit(t, f.Store, commit(8, view.Position{}, position(1), put(k, "a", projector.Lock{PINType: "Parental", Until: hour})))
@@ -140,7 +146,8 @@ func testLockOutlivesView(t *testing.T, f *Fixture) {
 	}
 }
 
-func testLockExpires(t *testing.T, f *Fixture) {
+func (s *suite) testLockExpires(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(8, view.KindAccount, 0)
 	at, hour := f.in(short), f.in(time.Hour)
 	mustCommit(t, f.Store, commit(8, view.Position{}, position(1),
@@ -168,19 +175,21 @@ func testLockExpires(t *testing.T, f *Fixture) {
 }
 
 // testLockReplaced: a lock ends at its last end, earlier or later.
-func testLockReplaced(t *testing.T, f *Fixture) {
+func (s *suite) testLockReplaced(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(8, view.KindAccount, 0)
 	hour, day := f.in(time.Hour), f.in(24*time.Hour)
 	from := view.Position{}
 	for i, until := range []int64{hour, day, hour, 0, day} {
-		to := position(uint64(i) + 1)
+		to := position(i + 1)
 		mustCommit(t, f.Store, commit(8, from, to, put(k, "a", projector.Lock{PINType: "Parental", Until: until})))
 		f.checkLock(t, mustRead(t, f.Store, k, "Parental"), 0, until)
 		from = to
 	}
 }
 
-func testClock(t *testing.T, f *Fixture) {
+func (s *suite) testClock(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(8, view.KindAccount, 0)
 	before := f.Now()
 	got := mustRead(t, f.Store, k)

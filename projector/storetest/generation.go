@@ -7,13 +7,15 @@ import (
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-func testPing(t *testing.T, f *Fixture) {
+func (s *suite) testPing(t *testing.T) {
+	f := s.newFixture(t)
 	if err := f.Store.Ping(t.Context()); err != nil {
 		t.Errorf("ping: %v", err)
 	}
 }
 
-func testGeneration(t *testing.T, f *Fixture) {
+func (s *suite) testGeneration(t *testing.T) {
+	f := s.newFixture(t)
 	ctx := t.Context()
 	got, err := f.Store.Generation(ctx)
 	if err != nil || got != (view.Generation{}) {
@@ -38,14 +40,15 @@ func testGeneration(t *testing.T, f *Fixture) {
 	}
 }
 
-func testGenerationRace(t *testing.T, f *Fixture) {
+func (s *suite) testGenerationRace(t *testing.T) {
+	f := s.newFixture(t)
 	const racers = 16
 	got := make([]view.Generation, racers)
 	var wg sync.WaitGroup
 	for i := range racers {
 		wg.Go(func() {
 			var err error
-			got[i], err = f.Store.CreateGeneration(t.Context(), view.Generation{Number: uint64(i) + 1, Partitions: 8})
+			got[i], err = f.Store.CreateGeneration(t.Context(), view.Generation{Number: 5, Partitions: i + 1})
 			if err != nil {
 				t.Errorf("create generation: %v", err)
 			}
@@ -65,11 +68,12 @@ func testGenerationRace(t *testing.T, f *Fixture) {
 
 // testGenerations keeps generations apart: the same view of two of them, and of two that
 // differ in their number of partitions alone.
-func testGenerations(t *testing.T, f *Fixture) {
+func (s *suite) testGenerations(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(0, view.KindAccount, 0)
 	generations := []view.Generation{generation, {Number: 8, Partitions: 16}, {Number: 7, Partitions: 1}}
 	for i, g := range generations {
-		c := commit(k.Partition(g.Partitions), view.Position{}, position(uint64(i)+1), put(k, "of "+string(rune('a'+i))))
+		c := commit(k.Partition(g.Partitions), view.Position{}, position(i+1), put(k, "of "+string(rune('a'+i))))
 		c.Generation = g
 		mustCommit(t, f.Store, c)
 	}
@@ -78,7 +82,7 @@ func testGenerations(t *testing.T, f *Fixture) {
 		if err != nil {
 			t.Fatalf("load: %v", err)
 		}
-		if want := "of " + string(rune('a'+i)); pos != position(uint64(i)+1) || text(values[0]) != want {
+		if want := "of " + string(rune('a'+i)); pos != position(i+1) || text(values[0]) != want {
 			t.Errorf("generation %+v has position %d, view %s, want %d, %s", g, pos.Sequence, text(values[0]), i+1, want)
 		}
 		records, err := f.Store.Read(t.Context(), g, []view.Read{{Key: k}})

@@ -12,7 +12,8 @@ import (
 
 // testModel runs random commits on the store and on a model of one partition that is too
 // simple to be wrong, and compares all that they hold after each.
-func testModel(t *testing.T, f *Fixture) {
+func (s *suite) testModel(t *testing.T) {
+	f := s.newFixture(t)
 	const seed, steps = 20261121, 400
 	r := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // the same numbers every time
 	keys := keysIn(home, view.KindAccount, 7)
@@ -28,7 +29,7 @@ func testModel(t *testing.T, f *Fixture) {
 		}
 		c := &projector.Commit{Generation: generation, Partition: home, From: m.position, To: position(m.position.Sequence + 1)}
 		if r.IntN(8) == 0 {
-			c.From = position(uint64(r.IntN(step + 1)))
+			c.From = position(r.IntN(step + 1))
 		}
 		for _, i := range r.Perm(len(keys))[:r.IntN(4)] {
 			c.Writes = append(c.Writes, f.randomWrite(r, keys[i], types, step))

@@ -14,7 +14,8 @@ import (
 )
 
 // testOddNames keeps keys apart whose names a store might confuse.
-func testOddNames(t *testing.T, f *Fixture) {
+func (s *suite) testOddNames(t *testing.T) {
+	f := s.newFixture(t)
 	ids := []string{
 		"a", "A", "a:b", "a%3Ab", "a.b", "a b", "a{b}c", "{", "}", "*", "?", "[a]", "%", "%%", "é", "e\u0301", "中文", "😀",
 		"a\nb", "a\x00b", "\x00", "\xff\xfe", "a:Parental", "a'b\"c\\d", "pos", ":pos", strings.Repeat("x", 256), strings.Repeat("é", 128),
@@ -34,7 +35,7 @@ func testOddNames(t *testing.T, f *Fixture) {
 	until := f.in(time.Hour)
 	for i, k := range keys {
 		p := k.Partition(generation.Partitions)
-		to := position(uint64(i) + 1)
+		to := position(i + 1)
 		w := put(k, name(k))
 		if k.Kind == view.KindAccount { // a PIN code has no locks
 			w.Locks = []projector.Lock{{PINType: types[i%len(types)], Until: until}}
@@ -64,7 +65,8 @@ func testOddNames(t *testing.T, f *Fixture) {
 	}
 }
 
-func testOddValues(t *testing.T, f *Fixture) {
+func (s *suite) testOddValues(t *testing.T) {
+	f := s.newFixture(t)
 	all := make([]byte, 256)
 	for i := range all {
 		all[i] = byte(i)
@@ -91,7 +93,8 @@ func testOddValues(t *testing.T, f *Fixture) {
 }
 
 // testCopies: what a caller does to its own bytes afterwards is no business of the store.
-func testCopies(t *testing.T, f *Fixture) {
+func (s *suite) testCopies(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(0, view.KindPIN, 0)
 	value := []byte("abc")
 	mustCommit(t, f.Store, commit(0, view.Position{}, position(1), projector.Write{Key: k, Value: value}))
@@ -115,7 +118,8 @@ func testCopies(t *testing.T, f *Fixture) {
 }
 
 // testKinds: a PIN code and an account may have the same id.
-func testKinds(t *testing.T, f *Fixture) {
+func (s *suite) testKinds(t *testing.T) {
+	f := s.newFixture(t)
 	pin, account := keyIn(0, view.KindPIN, 0), keyIn(0, view.KindAccount, 0)
 	mustCommit(t, f.Store, commit(0, view.Position{}, position(1), put(pin, "pin"), put(account, "account")))
 	mustCommit(t, f.Store, commit(0, position(1), position(2), projector.Write{Key: pin}))
@@ -125,13 +129,14 @@ func testKinds(t *testing.T, f *Fixture) {
 }
 
 // testReadOrder asks for views all over the partitions, some twice, some not there.
-func testReadOrder(t *testing.T, f *Fixture) {
+func (s *suite) testReadOrder(t *testing.T) {
+	f := s.newFixture(t)
 	var reads []view.Read
 	until := f.in(time.Hour)
 	for p := range generation.Partitions {
 		k := keyIn(p, view.KindAccount, 0)
 		if p != 5 {
-			mustCommit(t, f.Store, commit(p, view.Position{}, position(uint64(p)+1),
+			mustCommit(t, f.Store, commit(p, view.Position{}, position(p+1),
 				put(k, k.ID, projector.Lock{PINType: "Parental", Until: until})))
 		}
 		reads = append(reads, view.Read{Key: k, Locks: []string{"Purchase", "Parental"}}, view.Read{Key: keyIn(p, view.KindPIN, 0)})
@@ -150,7 +155,7 @@ func testReadOrder(t *testing.T, f *Fixture) {
 	for i, r := range records {
 		k := reads[i].Key
 		p := k.Partition(generation.Partitions)
-		wantPos, want := position(uint64(p)+1), k.ID
+		wantPos, want := position(p+1), k.ID
 		if p == 5 {
 			wantPos = view.Position{}
 		}
@@ -171,7 +176,8 @@ func testReadOrder(t *testing.T, f *Fixture) {
 	}
 }
 
-func testCanceled(t *testing.T, f *Fixture) {
+func (s *suite) testCanceled(t *testing.T) {
+	f := s.newFixture(t)
 	k := keyIn(0, view.KindPIN, 0)
 	mustCommit(t, f.Store, commit(0, view.Position{}, position(1), put(k, "a")))
 	ctx, cancel := context.WithCancel(t.Context())
@@ -198,7 +204,8 @@ func testCanceled(t *testing.T, f *Fixture) {
 }
 
 // testMisuse: what makes no sense is refused, and nothing panics.
-func testMisuse(t *testing.T, f *Fixture) {
+func (s *suite) testMisuse(t *testing.T) {
+	f := s.newFixture(t)
 	ctx := t.Context()
 	k := keyIn(0, view.KindPIN, 0)
 	if _, err := f.Store.Commit(ctx, commit(0, view.Position{}, view.Position{}, put(k, "a"))); err == nil {

@@ -12,7 +12,8 @@ import (
 
 // testRacingCommits lets many owners of one partition commit from the same position, again
 // and again: of each round exactly one wins, and all that it wrote is there.
-func testRacingCommits(t *testing.T, f *Fixture) {
+func (s *suite) testRacingCommits(t *testing.T) {
+	f := s.newFixture(t)
 	const rounds, racers = 20, 24
 	keys := keysIn(9, view.KindAccount, 8)
 	from := view.Position{}
@@ -23,7 +24,7 @@ func testRacingCommits(t *testing.T, f *Fixture) {
 		var wg sync.WaitGroup
 		for i := range racers {
 			// Same sequence: only the witness tells the racers apart.
-			sent[i] = position(uint64(round) + 1)
+			sent[i] = position(round + 1)
 			sent[i].Witness = int64(i) + 1
 			writes := make([]projector.Write, len(keys))
 			for j, k := range keys {
@@ -72,7 +73,8 @@ func testRacingCommits(t *testing.T, f *Fixture) {
 
 // testOneInstant reads while a writer moves the views and the position on together: no
 // reader may see a view of another position than the one it came with.
-func testOneInstant(t *testing.T, f *Fixture) {
+func (s *suite) testOneInstant(t *testing.T) {
+	f := s.newFixture(t)
 	const commits, readers = 400, 4
 	keys := keysIn(11, view.KindPIN, 12)
 	var wg sync.WaitGroup
@@ -106,6 +108,7 @@ func viewAt(p view.Position) string {
 }
 
 func checkLoads(t *testing.T, s Store, keys []view.Key, stop <-chan struct{}) {
+	t.Helper()
 	var last uint64
 	for !closed(stop) {
 		pos, values, err := s.Load(t.Context(), generation, 11, keys)
@@ -128,6 +131,7 @@ func checkLoads(t *testing.T, s Store, keys []view.Key, stop <-chan struct{}) {
 }
 
 func checkReads(t *testing.T, s Store, keys []view.Key, stop <-chan struct{}) {
+	t.Helper()
 	reads := make([]view.Read, len(keys))
 	for i, k := range keys {
 		reads[i].Key = k

@@ -43,58 +43,58 @@ type Fixture struct {
 
 // Run holds a store to the suite. newFixture makes an empty one for each test.
 func Run(t *testing.T, newFixture func(t *testing.T) *Fixture) {
-	for _, test := range []struct {
-		name string
-		run  func(*testing.T, *Fixture)
-	}{
-		{"Ping", testPing},
-		{"Generation", testGeneration},
-		{"GenerationRace", testGenerationRace},
-		{"Empty", testEmpty},
-		{"FirstCommit", testFirstCommit},
-		{"PositionRoundTrip", testPositionRoundTrip},
-		{"Replace", testReplace},
-		{"Drop", testDrop},
-		{"DropWhatIsNotThere", testDropAbsent},
-		{"PositionOnly", testPositionOnly},
-		{"MovedPosition", testMovedPosition},
-		{"MovedPositionComparesAll", testMovedPositionComparesAll},
-		{"Repeat", testRepeat},
-		{"RacingCommits", testRacingCommits},
-		{"OneInstant", testOneInstant},
-		{"Flush", testFlush},
-		{"ViewExpires", testViewExpires},
-		{"ViewExpiryReplaced", testViewExpiryReplaced},
-		{"ExpiredBefore", testExpiredBefore},
-		{"FarExpiry", testFarExpiry},
-		{"Locks", testLocks},
-		{"LockOutlivesView", testLockOutlivesView},
-		{"LockExpires", testLockExpires},
-		{"LockReplaced", testLockReplaced},
-		{"Clock", testClock},
-		{"OddNames", testOddNames},
-		{"OddValues", testOddValues},
-		{"Copies", testCopies},
-		{"Kinds", testKinds},
-		{"Generations", testGenerations},
-		{"Partitions", testPartitions},
-		{"ReadOrder", testReadOrder},
-		{"BigCommit", testBigCommit},
-		{"Model", testModel},
-		{"CanceledContext", testCanceled},
-		{"Misuse", testMisuse},
-	} {
-		t.Run(test.name, func(t *testing.T) { test.run(t, newFixture(t)) })
-	}
+	t.Helper()
+	s := &suite{newFixture}
+	t.Run("Ping", s.testPing)
+	t.Run("Generation", s.testGeneration)
+	t.Run("GenerationRace", s.testGenerationRace)
+	t.Run("Empty", s.testEmpty)
+	t.Run("FirstCommit", s.testFirstCommit)
+	t.Run("PositionRoundTrip", s.testPositionRoundTrip)
+	t.Run("Replace", s.testReplace)
+	t.Run("Drop", s.testDrop)
+	t.Run("DropWhatIsNotThere", s.testDropAbsent)
+	t.Run("PositionOnly", s.testPositionOnly)
+	t.Run("MovedPosition", s.testMovedPosition)
+	t.Run("MovedPositionComparesAll", s.testMovedPositionComparesAll)
+	t.Run("Repeat", s.testRepeat)
+	t.Run("RacingCommits", s.testRacingCommits)
+	t.Run("OneInstant", s.testOneInstant)
+	t.Run("Flush", s.testFlush)
+	t.Run("ViewExpires", s.testViewExpires)
+	t.Run("ViewExpiryReplaced", s.testViewExpiryReplaced)
+	t.Run("ExpiredBefore", s.testExpiredBefore)
+	t.Run("FarExpiry", s.testFarExpiry)
+	t.Run("Locks", s.testLocks)
+	t.Run("LockOutlivesView", s.testLockOutlivesView)
+	t.Run("LockExpires", s.testLockExpires)
+	t.Run("LockReplaced", s.testLockReplaced)
+	t.Run("Clock", s.testClock)
+	t.Run("OddNames", s.testOddNames)
+	t.Run("OddValues", s.testOddValues)
+	t.Run("Copies", s.testCopies)
+	t.Run("Kinds", s.testKinds)
+	t.Run("Generations", s.testGenerations)
+	t.Run("Partitions", s.testPartitions)
+	t.Run("ReadOrder", s.testReadOrder)
+	t.Run("BigCommit", s.testBigCommit)
+	t.Run("Model", s.testModel)
+	t.Run("CanceledContext", s.testCanceled)
+	t.Run("Misuse", s.testMisuse)
+}
+
+// suite makes a fixture for each of its tests.
+type suite struct {
+	newFixture func(t *testing.T) *Fixture
 }
 
 // generation is the one that most tests use.
 var generation = view.Generation{Number: 7, Partitions: 16}
 
 // position is a position record of so many events.
-func position(sequence uint64) view.Position {
+func position[N int | uint64](events N) view.Position {
 	return view.Position{
-		Sequence: sequence, Witness: 1_795_000_000_123_456_789 + int64(sequence), Stream: 1_794_000_000_000_000_001,
+		Sequence: uint64(events), Witness: 1_795_000_000_123_456_789 + int64(events), Stream: 1_794_000_000_000_000_001,
 		Partitions: 16, Codec: view.CodecVersion, Policy: 3, PolicyHash: "5e884898da280471",
 	}
 }

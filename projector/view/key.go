@@ -48,7 +48,8 @@ const clusterSlots = 16384
 func NewKeyspace(prefix string, generation uint64, partitions int) *Keyspace {
 	ks := &Keyspace{prefix: prefix, tags: make([]string, partitions)}
 	for p := range partitions {
-		from, to := p*clusterSlots/partitions, (p+1)*clusterSlots/partitions
+		from := p * clusterSlots / partitions
+		to := max((p+1)*clusterSlots/partitions, from+1)
 		base := strconv.FormatUint(generation, 10) + "." + strconv.Itoa(p)
 		tag := base
 		for salt := 1; ; salt++ {

@@ -61,6 +61,14 @@ func NewReader(b []byte) *Reader { return &Reader{buf: b} }
 // Err is nil while all reads so far have succeeded.
 func (r *Reader) Err() error { return r.err }
 
+// End is Err, and an error too if something is left to read.
+func (r *Reader) End() error {
+	if r.err == nil && len(r.buf) > 0 {
+		r.Fail()
+	}
+	return r.err
+}
+
 // Rest is what has not been read yet.
 func (r *Reader) Rest() []byte { return r.buf }
 

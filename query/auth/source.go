@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -52,6 +53,8 @@ type keySource struct {
 func (a *Authenticator) source(next, old *state, i query.Issuer) (*keySource, error) {
 	location, fetch := "issuer "+i.Issuer, a.discover(i.Issuer)
 	switch {
+	case i.JWKS != nil:
+		location, fetch = fmt.Sprintf("keys %x of issuer %s", sha256.Sum256(i.JWKS), i.Issuer), nil
 	case i.JWKSFile != "":
 		location, fetch = "file "+i.JWKSFile, nil
 	case i.JWKSURL != "":
@@ -64,7 +67,7 @@ func (a *Authenticator) source(next, old *state, i query.Issuer) (*keySource, er
 	if src == nil {
 		src = &keySource{location: location, fetch: fetch, ended: make(chan struct{})}
 		if fetch == nil {
-			set, err := readKeys(i.JWKSFile)
+			set, err := readKeys(i)
 			if err != nil {
 				return nil, fmt.Errorf("keys of issuer %q: %w", i.Issuer, err)
 			}
@@ -82,7 +85,12 @@ func (s *keySource) replace(set *keySet) {
 	}
 }
 
-func readKeys(file string) (*keySet, error) {
+// readKeys reads the keys of an issuer that need not be fetched.
+func readKeys(i query.Issuer) (*keySet, error) {
+	if i.JWKS != nil {
+		return parseKeys(i.JWKS)
+	}
+	file := i.JWKSFile
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err

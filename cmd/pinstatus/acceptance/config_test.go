@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -23,6 +24,8 @@ type config struct {
 	file    string
 	tenants []tenant
 	key     *ecdsa.PrivateKey // of all issuers
+
+	tokens sync.Map // of operators, by tenant
 }
 
 // tenant is one of a configuration. Its zero members are left out of the file.
@@ -131,7 +134,12 @@ func issuerOf(tenant string) string { return "https://id." + tenant + ".example/
 
 // operator is a token that may read the PINs of all accounts of a tenant.
 func (c *config) operator(tenant string) string {
-	return c.token(tenant, jwt.MapClaims{"sub": "operator", "scope": "pins:read"})
+	if t, ok := c.tokens.Load(tenant); ok {
+		return t.(string) //nolint:forcetypeassert // it holds nothing else
+	}
+	t := c.token(tenant, jwt.MapClaims{"sub": "operator", "scope": "pins:read"})
+	c.tokens.Store(tenant, t)
+	return t
 }
 
 // client is a token of one account.

@@ -74,7 +74,7 @@ func launch(tb testing.TB, args ...string) *process {
 		p.kill()
 		p.races()
 		if tb.Failed() {
-			tb.Logf("%s (process %d) logged, in the end:\n%s", p.role, p.cmd.Process.Pid, p.stderr.tail(30))
+			tb.Logf("%s (process %d) logged, in the end:\n%s", p.role, p.cmd.Process.Pid, p.stderr.tail(10))
 		}
 	})
 	return p

@@ -160,7 +160,7 @@ func (b *broker) sendAll(messages []*nats.Msg) {
 func (b *broker) trySendAll(messages []*nats.Msg) error {
 	futures := make([]jetstream.PubAckFuture, 0, len(messages))
 	for _, m := range messages {
-		f, err := b.js.PublishMsgAsync(m)
+		f, err := b.js.PublishMsgAsync(m, jetstream.WithStallWait(patience))
 		if err != nil {
 			return fmt.Errorf("publish: %w", err)
 		}

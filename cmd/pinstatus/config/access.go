@@ -53,9 +53,6 @@ func (a *access) key(k *APIKey, path string, names map[string]string) {
 	} else {
 		unique(a.problems, a.keys, hex.EncodeToString(k.SHA256[:]), path+".sha256", "the same key stands already at %s: a key belongs to one tenant, once")
 	}
-	if len(k.Scopes) == 0 {
-		a.add(path+".scopes", "there must be at least one of %s, %s", ScopeDeliveriesRead, ScopePINsRead)
-	}
 	scopes := map[string]string{}
 	for i, s := range k.Scopes {
 		path := fmt.Sprintf("%s.scopes[%d]", path, i)

@@ -58,11 +58,6 @@ Has alice a Parental PIN? Ask, and wait for it; it is set after two seconds.
 (sleep 2; pinstatus publish --type pin.set --account alice --pin-type Parental) &
 curl -sS -i -H "Authorization: Bearer $ALICE" "$API/user/pin?timeout=60"
 
-All that is known, and every change of it as it happens:
-
-curl -sS -H "Authorization: Bearer $OPERATOR" $API/v1/accounts/alice
-curl -sS -N -H "Authorization: Bearer $OPERATOR" $API/v1/accounts/alice/watch
-
 Traffic, and what it does to the process:
 
 pinstatus simulate --rate 500 --duration 30s

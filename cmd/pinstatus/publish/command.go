@@ -54,8 +54,7 @@ on each line:
   pinstatus publish events.ndjson
 
 Every event is checked before it is published. The stream sequence of its acknowledgement is
-printed; as the header Pinstatus-Min-Sequence of a request it makes the API wait for the
-event. Publishing an event again changes nothing. The exit status is 1 unless every event
+printed. Publishing an event again changes nothing. The exit status is 1 unless every event
 was published.
 
 Event types and their flags (those in brackets may be left out):

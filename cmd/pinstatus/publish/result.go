@@ -17,7 +17,7 @@ type Result struct {
 	Source    string `json:"source,omitempty"`
 	Subject   string `json:"subject,omitempty"`
 	Stream    string `json:"stream,omitempty"`
-	Sequence  uint64 `json:"sequence,omitempty"`  // for Pinstatus-Min-Sequence
+	Sequence  uint64 `json:"sequence,omitempty"`
 	Duplicate bool   `json:"duplicate,omitempty"` // the broker had it already, at Sequence
 	Error     string `json:"error,omitempty"`     // why it was not published
 }

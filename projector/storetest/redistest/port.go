@@ -9,12 +9,16 @@ import (
 // freePort is a TCP port of the loopback interface that nobody listened on a moment ago.
 func freePort(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatalf("redistest: %v", err)
 	}
 	defer func() { _ = l.Close() }()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	_, port, err := net.SplitHostPort(l.Addr().String())
+	if err != nil {
+		tb.Fatalf("redistest: %v", err)
+	}
+	return port
 }
 
 // busOffset is how far the port of a server's cluster bus lies above its own. Before Redis
@@ -33,7 +37,7 @@ func freeClusterPort(tb testing.TB) string {
 		if n+busOffset > 65535 {
 			continue
 		}
-		l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(n+busOffset))
+		l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(n+busOffset))
 		if err != nil {
 			continue
 		}

@@ -19,7 +19,7 @@ type process struct {
 // started it. So a test binary that is killed leaves no server behind.
 func startProcess(path string, args []string) (*process, error) {
 	p := &process{output: new(output), done: make(chan struct{})}
-	p.cmd = exec.Command(path, args...)
+	p.cmd = exec.Command(path, args...) //nolint:gosec,noctx // the test says what to run, and kills it itself
 	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
 	dieWithParent(p.cmd)
 	started := make(chan error)

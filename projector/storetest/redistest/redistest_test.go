@@ -23,7 +23,7 @@ func TestRestartEmpties(t *testing.T) {
 			opts.MaxRetries, opts.DialerRetries = -1, 1
 			c := redis.NewClient(opts)
 			defer func() { _ = c.Close() }()
-			ctx := context.Background()
+			ctx := t.Context()
 			if err := c.Set(ctx, "k", "v", 0).Err(); err != nil {
 				t.Fatal(err)
 			}
@@ -48,13 +48,13 @@ func TestPause(t *testing.T) {
 	c := s.Client()
 	defer func() { _ = c.Close() }()
 	s.Pause()
-	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	if err := c.Ping(ctx).Err(); err == nil {
 		t.Error("a paused server answers")
 	}
 	s.Resume()
-	if err := c.Ping(context.Background()).Err(); err != nil {
+	if err := c.Ping(t.Context()).Err(); err != nil {
 		t.Errorf("after Resume: %v", err)
 	}
 }
@@ -64,7 +64,7 @@ func TestCluster(t *testing.T) {
 	c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: cl.Addrs})
 	defer func() { _ = c.Close() }()
 	for _, k := range []string{"a", "b", "c", "d", "e"} {
-		if err := c.Set(context.Background(), k, "v", 0).Err(); err != nil {
+		if err := c.Set(t.Context(), k, "v", 0).Err(); err != nil {
 			t.Errorf("SET %s: %v", k, err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestSentinel(t *testing.T) {
 	s := redistest.StartSentinel(t)
 	c := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: "mymaster", SentinelAddrs: []string{s.Addr}})
 	defer func() { _ = c.Close() }()
-	if err := c.Set(context.Background(), "k", "v", 0).Err(); err != nil {
+	if err := c.Set(t.Context(), "k", "v", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.Primary.Do("GET", "k"); got != "v" {

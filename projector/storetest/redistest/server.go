@@ -67,10 +67,10 @@ func startTCP(tb testing.TB, port string, args []string) *Server {
 	return s
 }
 
-// tempDir is a folder of the server's own. Not tb.TempDir: the path of a socket holds about
-// a hundred bytes, and a test's name would be part of it.
+// tempDir is a folder of the server's own.
 func tempDir(tb testing.TB) string {
 	tb.Helper()
+	//nolint:usetesting // the path of a socket holds about a hundred bytes: no room for the test's name
 	dir, err := os.MkdirTemp("", "redistest")
 	if err != nil {
 		tb.Fatalf("redistest: %v", err)
@@ -131,7 +131,9 @@ func (s *Server) waitReady(proc *process) {
 
 // ping takes any answer but "still loading" for one: a server may ask for a password.
 func (s *Server) ping() error {
-	conn, err := net.DialTimeout(s.Network, s.Addr, time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, s.Network, s.Addr)
 	if err != nil {
 		return err
 	}
