@@ -3,7 +3,6 @@ package projector
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -48,6 +47,9 @@ func (pt *partition) moveTo(pos view.Position) {
 // handle folds a batch and commits it, in more than one step if it is large. After an
 // error what the cache holds is not what the store has; open makes a new one.
 func (pt *partition) handle(ctx context.Context, b *consumer.Batch) error {
+	if len(b.Messages) == 0 && b.Through.Sequence <= pt.position.Sequence {
+		return pt.load(ctx, nil) // idle: is the position still there?
+	}
 	policy := pt.projector.opts.Policy()
 	if err := checkPolicy(pt.position, policy); err != nil {
 		return err
@@ -136,9 +138,11 @@ func (pt *partition) look(ctx context.Context, messages []consumer.Message, poli
 	return targets, pt.load(ctx, missing)
 }
 
-// load fills the cache from the store.
+// load makes sure that the position is the one known, and fills the cache from the store.
 func (pt *partition) load(ctx context.Context, keys []view.Key) error {
-	for part := range slices.Chunk(keys, maxCommitViews) {
+	for first := true; first || len(keys) > 0; first = false {
+		part := keys[:min(len(keys), maxCommitViews)]
+		keys = keys[len(part):]
 		pos, values, err := retry(ctx, pt, "load", func() (view.Position, [][]byte, error) {
 			return pt.projector.opts.Store.Load(ctx, pt.generation, pt.number, part)
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -41,6 +42,7 @@ type fixture struct {
 	stream  consumer.Stream
 	policy  *projector.Policy
 	next    uint64
+	cache   int
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -68,7 +70,8 @@ func (f *fixture) restart() {
 		Store: f.store, DeadLetters: f.letters, Notifier: f.notices,
 		Policy: func() *projector.Policy { return f.policy },
 		Log:    zap.NewNop(), Registerer: f.reg,
-		Now: func() time.Time { return time.Unix(0, start) },
+		CacheViews: f.cache,
+		Now:        func() time.Time { return time.Unix(0, start) },
 	})
 	if err != nil {
 		f.t.Fatal(err)
@@ -183,10 +186,14 @@ func (l *letters) PublishAll(_ context.Context, ds []consumer.DeadLetter) error 
 
 type notices struct {
 	mu   sync.Mutex
+	err  error
 	sent []view.Notice
 }
 
 func (n *notices) Publish(subject string, data []byte) error {
+	if n.err != nil {
+		return n.err
+	}
 	var notice view.Notice
 	if err := view.ParseNotice(data, &notice); err != nil {
 		return err
@@ -624,9 +631,158 @@ func TestViewsOutliveTheirEndForALateProjector(t *testing.T) {
 	}
 }
 
-func TestOptions(t *testing.T) {
-	if _, err := projector.New(projector.Options{}); err == nil {
-		t.Error("New without anything: no error")
+func TestOptionsNameWhatIsMissing(t *testing.T) {
+	good := func() projector.Options {
+		return projector.Options{
+			Store: memstore.New(memstore.Options{}), DeadLetters: &letters{}, Notifier: &notices{},
+			Policy: func() *projector.Policy { return testPolicy(1, "one") }, Log: zap.NewNop(), Registerer: prometheus.NewRegistry(),
+		}
+	}
+	if _, err := projector.New(good()); err != nil {
+		t.Fatalf("New with everything: %v", err)
+	}
+	for want, spoil := range map[string]func(*projector.Options){
+		"no store":              func(o *projector.Options) { o.Store = nil },
+		"no dead letters":       func(o *projector.Options) { o.DeadLetters = nil },
+		"no notifier":           func(o *projector.Options) { o.Notifier = nil },
+		"no policy":             func(o *projector.Options) { o.Policy = nil },
+		"no log":                func(o *projector.Options) { o.Log = nil },
+		"no metrics registerer": func(o *projector.Options) { o.Registerer = nil },
+		"a cache of -1 views":   func(o *projector.Options) { o.CacheViews = -1 },
+	} {
+		o := good()
+		spoil(&o)
+		if _, err := projector.New(o); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("New: got %v, want an error that says %q", err, want)
+		}
+	}
+}
+
+func TestSmallCacheChangesNothing(t *testing.T) {
+	f := newFixture(t)
+	f.cache = 1
+	f.restart()
+	f.open()
+	ids := []string{}
+	for i := 0; len(ids) < 20; i++ {
+		if id := fmt.Sprint("account", i); account(id).Partition(partitions) == 3 {
+			ids = append(ids, id)
+		}
+	}
+	for range 2 {
+		for _, id := range ids {
+			f.mustHandle(3, f.message(failed(id)))
+		}
+	}
+	for _, id := range ids {
+		a, _, err := view.DecodeAccount(f.read(3, account(id)).Value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.PINs[0].Failed != 2 {
+			t.Errorf("%s: %d failed attempts, want 2", id, a.PINs[0].Failed)
+		}
+	}
+}
+
+func TestNotReadyWhileTheStoreFails(t *testing.T) {
+	f := newFixture(t)
+	if err := f.Ready(); err == nil {
+		t.Error("ready before the positions were read")
+	}
+	f.open()
+	ctx, cancel := context.WithCancel(t.Context())
+	f.store.fail = 1 << 30
+	done := make(chan error)
+	p := account("alice").Partition(partitions)
+	m := f.message(failed("alice"))
+	go func() {
+		done <- f.Handle(ctx, &consumer.Batch{
+			Partition: p, Messages: []consumer.Message{m}, Through: consumer.Mark{Sequence: 1, Received: start + 1},
+		})
+	}()
+	for f.Ready() == nil {
+		runtime.Gosched()
+	}
+	if err := f.Ready(); !strings.Contains(err.Error(), "connection reset") {
+		t.Errorf("Ready: got %v, want the cause", err)
+	}
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("Handle: got %v, want that it was canceled", err)
+	}
+	if got := f.position(p).Sequence; got != 0 {
+		t.Errorf("position %d after a commit that failed", got)
+	}
+}
+
+func TestDamagedViewStopsThePartition(t *testing.T) {
+	f := newFixture(t)
+	f.open()
+	p := account("alice").Partition(partitions)
+	from := f.position(p)
+	to := from
+	to.Sequence, to.Witness = 1, start+1
+	if _, err := f.store.Store.Commit(t.Context(), &projector.Commit{
+		Generation: generation, Partition: p, From: from, To: to,
+		Writes: []projector.Write{{Key: account("alice"), Value: []byte("rubbish")}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	f.next = 1
+	f.stream.LastSequence = 1
+	f.restart()
+	f.open()
+	if err := f.handle(p, f.message(failed("alice"))); err == nil {
+		t.Error("a damaged view was folded onto")
+	}
+	if err := f.Ready(); err == nil {
+		t.Error("ready with a damaged view")
+	}
+	if got := f.position(p).Sequence; got != 1 {
+		t.Errorf("position %d, want 1", got)
+	}
+}
+
+func TestLostNoticeIsCounted(t *testing.T) {
+	f := newFixture(t)
+	f.open()
+	f.notices.err = errors.New("connection closed")
+	f.mustHandle(account("alice").Partition(partitions), f.message(failed("alice")))
+	if got := testutil.ToFloat64(metric(t, f.reg, "pinstatus_projector_notice_errors_total")); got != 1 {
+		t.Errorf("notice errors: got %v, want 1", got)
+	}
+}
+
+// An owner whose views were changed by another finds out when it next reads one.
+func TestLoadAtAnotherPositionRewinds(t *testing.T) {
+	f := newFixture(t)
+	f.open()
+	p := account("alice").Partition(partitions)
+	from := f.position(p)
+	to := from
+	to.Sequence = 7
+	if _, err := f.store.Store.Commit(t.Context(), &projector.Commit{Generation: generation, Partition: p, From: from, To: to}); err != nil {
+		t.Fatal(err)
+	}
+	f.next = 7
+	if err := f.handle(p, f.message(failed("alice"))); !errors.Is(err, consumer.ErrRewind) {
+		t.Errorf("Handle: got %v, want ErrRewind", err)
+	}
+}
+
+func TestIdleOwnerNoticesALoss(t *testing.T) {
+	f := newFixture(t)
+	f.open()
+	p := account("alice").Partition(partitions)
+	f.mustHandle(p, f.message(failed("alice")))
+	idle := &consumer.Batch{Partition: p, Through: consumer.Mark{Sequence: 1, Received: start + 1}}
+	if err := f.Handle(t.Context(), idle); err != nil {
+		t.Fatalf("idle batch: %v", err)
+	}
+	f.store.Flush()
+	if err := f.Handle(t.Context(), idle); !errors.Is(err, consumer.ErrRewind) {
+		t.Errorf("idle batch after the loss: got %v, want ErrRewind", err)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -321,6 +322,36 @@ func TestBurstReadsEachViewOnce(t *testing.T) {
 	})
 }
 
+// However many views a wake has to read, the store is not asked for all at once.
+func TestBurstIsBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newService(t)
+		var now, most int
+		var mu sync.Mutex
+		s.waiters.read = func(context.Context, view.Key) (*view.Account, error) {
+			mu.Lock()
+			now++
+			most = max(most, now)
+			mu.Unlock()
+			<-time.After(10 * time.Millisecond)
+			mu.Lock()
+			now--
+			mu.Unlock()
+			return unsetView, nil
+		}
+		for i := range 1000 {
+			goWait(t.Context(), s, fmt.Sprint("a", i), time.Minute)
+		}
+		synctest.Wait()
+		s.waiters.wakeAll(wakeReconnect)
+		<-time.After(time.Second)
+		if most != sharedReads {
+			t.Errorf("%d reads at the same time; want %d", most, sharedReads)
+		}
+		s.Drain()
+	})
+}
+
 func TestPositionThatMovedWithoutNotice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, views := newService(t)
@@ -376,7 +407,7 @@ func TestStoreFailsWhileWaiting(t *testing.T) {
 		stillWaits(t, results)
 		views.Fail(nil)
 		got := <-results
-		if !got.Set || got.Err != nil || got.After > 12*time.Second {
+		if !got.Set || got.Err != nil || got.After > 10*time.Second+readRetry*3/2 {
 			t.Errorf("got %s; want set soon after the store is back", got)
 		}
 

@@ -2,9 +2,12 @@ package query
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"github.com/pinstatus/pinstatus/projector/view"
 )
@@ -12,6 +15,13 @@ import (
 // waitersRetry is when to try again for a place among a tenant's waiting requests: places
 // come free as waits end, and a wait lasts up to a minute.
 const waitersRetry = 5 * time.Second
+
+// sharedReads is how many topics are read at the same time: a wake of all must leave the
+// store's connections to others, too.
+const sharedReads = 64
+
+// readRetry is about how long after a failed read a topic is read again.
+const readRetry = 2 * time.Second
 
 // waiters are the requests that wait for an account's view to change.
 //
@@ -21,6 +31,7 @@ const waitersRetry = 5 * time.Second
 // changes.
 type waiters struct {
 	read    func(context.Context, view.Key) (*view.Account, error)
+	slots   *semaphore.Weighted // for sharedReads
 	metrics *serviceMetrics
 
 	mu       sync.Mutex // guards all below, and all topics
@@ -58,6 +69,7 @@ type sharedRead struct {
 func newWaiters(read func(context.Context, view.Key) (*view.Account, error), m *serviceMetrics) *waiters {
 	return &waiters{
 		read:     read,
+		slots:    semaphore.NewWeighted(sharedReads),
 		metrics:  m,
 		topics:   make(map[view.Key]*topic),
 		byHash:   make(map[uint64][]*topic),
@@ -166,10 +178,20 @@ func (w *waiters) share(ctx context.Context, tp *topic, version uint64) *sharedR
 // run reads for the topic until nobody asks for more.
 func (w *waiters) run(ctx context.Context, tp *topic, r *sharedRead) {
 	for r != nil {
-		r.account, r.err = w.read(ctx, tp.key)
+		r.account, r.err = w.readInTurn(ctx, tp.key)
 		close(r.done)
 		r = w.next(tp, r)
 	}
+}
+
+func (w *waiters) readInTurn(ctx context.Context, key view.Key) (*view.Account, error) {
+	bounded, cancel := context.WithTimeout(ctx, readRetry)
+	defer cancel()
+	if err := w.slots.Acquire(bounded, 1); err != nil {
+		return nil, fmt.Errorf("%w: waiting to read a view: %w", ErrUnavailable, err)
+	}
+	defer w.slots.Release(1)
+	return w.read(ctx, key)
 }
 
 func (w *waiters) next(tp *topic, ended *sharedRead) *sharedRead {
@@ -185,10 +207,10 @@ func (w *waiters) next(tp *topic, ended *sharedRead) *sharedRead {
 	return tp.running
 }
 
-// retryLater wakes the topic about a second after a failed read: the notice that led to
-// the read comes only once.
+// retryLater wakes the topic some time after a failed read: the notice that led to the
+// read comes only once.
 func (w *waiters) retryLater(tp *topic) {
-	after := jitter(time.Second)
+	after := jitter(readRetry)
 	if tp.retry != nil {
 		tp.retry.Reset(after)
 		return

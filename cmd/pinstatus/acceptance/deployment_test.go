@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/pinstatus/pinstatus/consumer/natstest"
+	"github.com/pinstatus/pinstatus/projector/redisstore"
 	"github.com/pinstatus/pinstatus/projector/storetest/redistest"
 )
 
@@ -44,4 +45,28 @@ func (d *deployment) start(role string, args ...string) *process {
 		base = append(base, "--http-addr", "127.0.0.1:0")
 	}
 	return start(d.tb, d.config, append(base, args...)...)
+}
+
+// positions are those in Redis, of all partitions.
+func (d *deployment) positions() []uint64 {
+	d.tb.Helper()
+	client := d.redis.Client()
+	defer func() { _ = client.Close() }()
+	store, err := redisstore.New(redisstore.Options{Client: client})
+	if err != nil {
+		d.tb.Fatal(err)
+	}
+	g, err := store.Generation(d.tb.Context())
+	if err != nil {
+		d.tb.Fatal(err)
+	}
+	at := make([]uint64, g.Partitions)
+	for p := range at {
+		position, _, err := store.Load(d.tb.Context(), g, p, nil)
+		if err != nil {
+			d.tb.Fatal(err)
+		}
+		at[p] = position.Sequence
+	}
+	return at
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -146,27 +147,30 @@ func (p *process) measures(name string, want float64) {
 	})
 }
 
-// projected waits until the projector says that the views include all events up to a
+// reported are the positions of all partitions as the projector reports them.
+func (p *process) reported() ([]uint64, error) {
+	m, err := p.metrics()
+	if err != nil {
+		return nil, err
+	}
+	var at []uint64
+	for name, value := range m {
+		if strings.HasPrefix(name, "pinstatus_projector_position{") {
+			at = append(at, uint64(value))
+		}
+	}
+	return at, nil
+}
+
+// projected waits until the projector reports that the views include all events up to a
 // sequence.
 func (p *process) projected(sequence uint64) {
 	p.tb.Helper()
 	eventually(p.tb, fmt.Sprintf("the views include sequence %d", sequence), func() error {
-		m, err := p.metrics()
-		if err != nil {
-			return err
+		at, err := p.reported()
+		if err == nil && (len(at) == 0 || slices.Min(at) < sequence) {
+			err = fmt.Errorf("positions are %d", at)
 		}
-		partitions := 0
-		for name, value := range m {
-			if !strings.HasPrefix(name, "pinstatus_projector_position{") {
-				continue
-			}
-			if partitions++; value < float64(sequence) {
-				return fmt.Errorf("%s is %v", name, value)
-			}
-		}
-		if partitions == 0 {
-			return fmt.Errorf("it knows no positions yet")
-		}
-		return nil
+		return err
 	})
 }
