@@ -53,7 +53,7 @@ func TestPodsAreConfined(t *testing.T) {
 // the one that the process listens on.
 func TestPodsRunTheCommand(t *testing.T) {
 	binary := filepath.Join(t.TempDir(), "pinstatus")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./cmd/pinstatus")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", binary, "./cmd/pinstatus")
 	build.Dir = ".."
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", build, err, out)

@@ -43,7 +43,7 @@ type Mark struct {
 // of a message are not.
 type Batch struct {
 	Partition int
-	Messages  []Message // may be empty: then only Through moves
+	Messages  []Message // empty about every second in which nothing came: then only Through moves, if that
 	Through   Mark      // the batches so far hold every message of the partition up to here
 }
 

@@ -176,7 +176,7 @@ func (r *recorder) Handle(ctx context.Context, b *Batch) error {
 	defer r.notify()
 	r.batches = append(r.batches, len(b.Messages))
 	last := r.place[b.Partition]
-	if b.Through.Sequence <= last {
+	if through := b.Through.Sequence; through < last || through == last && len(b.Messages) > 0 {
 		r.faults = append(r.faults, fmt.Sprintf("partition %d: through %d after %d", b.Partition, b.Through.Sequence, last))
 	}
 	for i := range b.Messages {

@@ -19,7 +19,6 @@ type worker struct {
 	partitions int
 	queue      *queue
 	place      *place
-	through    uint64 // up to here the Handler has been told
 
 	items    []item
 	messages []Message
@@ -42,11 +41,7 @@ func (w *worker) run(ctx, stop context.Context) error {
 			if last := &w.items[n-1]; more || mark.Sequence < last.sequence {
 				mark = Mark{Sequence: last.sequence, Received: last.received}
 			}
-		} else if !idle || mark.Sequence <= w.through {
-			if idle {
-				idle = false
-				timer.Reset(jitter(w.opts.CarryForward))
-			}
+		} else if !idle {
 			select {
 			case <-w.queue.ready:
 			case <-timer.C:
@@ -76,7 +71,6 @@ func (w *worker) handle(ctx context.Context, through Mark) error {
 		}
 		return &restart{reason, fmt.Errorf("partition %d: %w", w.partition, err)}
 	}
-	w.through = through.Sequence
 	if n := len(w.items); n > 0 {
 		size := 0
 		for i := range w.items {

@@ -122,7 +122,7 @@ func TestComposeProcesses(t *testing.T) {
 func build(t *testing.T) string {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "pinstatus")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "../cmd/pinstatus")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", binary, "../cmd/pinstatus")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %v\n%s", cmd, err, out)
 	}

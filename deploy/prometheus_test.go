@@ -7,7 +7,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v4"
 )
 
 func TestPrometheusFiles(t *testing.T) {
@@ -86,7 +86,7 @@ func readYAML(t *testing.T, name string, v any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := yaml.UnmarshalWithOptions(text, v, yaml.Strict()); err != nil {
+	if err := yaml.Load(text, v, yaml.WithKnownFields()); err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
 }

@@ -114,7 +114,7 @@ func stream(events ...told) []fold.Input {
 		if e.ID == "" {
 			e.Source, e.ID = "/test", "e"+strconv.Itoa(1000+i)
 		}
-		in[i] = fold.Input{Event: &e, Sequence: uint64(i + 1), Received: events[i].received} //nolint:gosec // an index
+		in[i] = fold.Input{Event: &e, Sequence: uint64(i + 1), Received: events[i].received}
 	}
 	return in
 }

@@ -32,7 +32,7 @@ func FuzzParseCode(f *testing.F) {
 		for i, typ := range []event.Type{event.SMSStatus, event.VoiceStatus, event.CodeVerification, event.CodeErased} {
 			for j, outcome := range []event.Outcome{event.WrongPIN, event.Verified} {
 				at := foldtest.Start + int64(2*i+j)
-				c.Fold(fold.Input{Sequence: uint64(2*i + j + 1), Received: min(at, c.ExpiresAt()-1), Event: &event.Event{ //nolint:gosec // small
+				c.Fold(fold.Input{Sequence: uint64(2*i + j + 1), Received: min(at, c.ExpiresAt()-1), Event: &event.Event{
 					Type: typ, ID: string(rune('a' + 2*i + j)), Source: "/s", Time: at, EntryID: "m1",
 					Status: []event.Status{event.MessageDelivered, event.CallError, 0, 0}[i], Outcome: outcome, AttemptsRemaining: 1,
 				}}, policy)
@@ -65,7 +65,7 @@ func FuzzParseAccount(f *testing.F) {
 		for i, after := range []time.Duration{0, time.Second, 1000 * time.Hour, 2000 * time.Hour} {
 			for j, name := range foldtest.PINTypeNames {
 				at := foldtest.Start + int64(after)
-				a.Fold(fold.Input{Sequence: uint64(3*i + j + 1), Received: at, Event: &event.Event{ //nolint:gosec // small
+				a.Fold(fold.Input{Sequence: uint64(3*i + j + 1), Received: at, Event: &event.Event{
 					Type: event.Attempt, Outcome: event.Failed, ID: string(rune('a' + 3*i + j)), Source: "/s", Time: at, PINType: name,
 				}}, policy)
 				a.View()

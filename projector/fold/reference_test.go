@@ -13,7 +13,7 @@ import (
 // does the view after it.
 func TestCodeEqualsReference(t *testing.T) {
 	t.Run("any", rapid.MakeCheck(codeEqualsReference(foldtest.CodeStreams)))
-	t.Run("long", rapid.MakeCheck(codeEqualsReference(foldtest.LongCodeStreams)))
+	t.Run("long", fewer(codeEqualsReference(foldtest.LongCodeStreams)))
 }
 
 func codeEqualsReference(streams func(*fold.Tenant) *rapid.Generator[[]fold.Input]) func(*rapid.T) {
@@ -47,7 +47,7 @@ func codeEqualsReference(streams func(*fold.Tenant) *rapid.Generator[[]fold.Inpu
 // does the view after it.
 func TestAccountEqualsReference(t *testing.T) {
 	t.Run("any", rapid.MakeCheck(accountEqualsReference(foldtest.AccountStreams)))
-	t.Run("long", rapid.MakeCheck(accountEqualsReference(foldtest.LongAccountStreams)))
+	t.Run("long", fewer(accountEqualsReference(foldtest.LongAccountStreams)))
 }
 
 func accountEqualsReference(streams func(*fold.Tenant) *rapid.Generator[[]fold.Input]) func(*rapid.T) {

@@ -1,11 +1,14 @@
 package redisstore_test
 
 import (
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/redisstore"
+	"github.com/pinstatus/pinstatus/projector/storetest/redistest"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -68,6 +71,31 @@ func TestAccess(t *testing.T) {
 		t.Error("a reader read outside of its prefix")
 	}
 	mustHold(t, writer, position(1), "a", keys...)
+}
+
+// TestAccessCluster: a Cluster's client needs to learn the slots, and which arguments of a
+// command are keys.
+func TestAccessCluster(t *testing.T) {
+	t.Parallel()
+	cluster := redistest.StartCluster(t, 2)
+	for _, srv := range cluster.Shards {
+		rules := append([]any{"reset", "on", ">secret", "-@all", "~*", "+command", "+cluster|slots"}, projectorCommands...)
+		setUser(srv, "projector", rules...)
+	}
+	s := newStore(t, redisstore.Options{Client: dial(t, strings.Replace(cluster.URL, "://", "://projector:secret@", 1))})
+	keys := accounts(2)
+	mustCommit(t, s, move(view.Position{}, position(1), "a", keys...))
+	mustHold(t, s, position(1), "a", keys...)
+	var reads []view.Read
+	for i := range 64 {
+		reads = append(reads, view.Read{Key: view.Key{Kind: view.KindAccount, Tenant: "acme", ID: strconv.Itoa(i)}, Locks: []string{"Parental"}})
+	}
+	if _, err := s.Read(t.Context(), generation, reads); err != nil {
+		t.Error(err)
+	}
+	if err := s.CheckEviction(t.Context()); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestPrefixes: installations on one Redis do not see one another.

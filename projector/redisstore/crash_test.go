@@ -57,7 +57,8 @@ func TestKilledServer(t *testing.T) {
 func TestReplicaSeesWholeCommits(t *testing.T) {
 	t.Parallel()
 	primary := redistest.StartTCP(t, "--repl-diskless-sync-delay", "0")
-	replica := redistest.StartTCP(t, "--replicaof", strings.Replace(primary.Addr, ":", " ", 1))
+	host, port, _ := strings.Cut(primary.Addr, ":")
+	replica := redistest.StartTCP(t, "--replicaof", host, port)
 	s := newStore(t, redisstore.Options{Client: dial(t, primary.URL)})
 	fromReplica := newStore(t, redisstore.Options{Client: dial(t, replica.URL)})
 	keys := accounts(20)

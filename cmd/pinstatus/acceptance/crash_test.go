@@ -97,30 +97,34 @@ func killWhilePublishing(tb testing.TB, p *process, messages []*nats.Msg, acknow
 		tb.Fatal(err)
 	}
 	defer nc.Close()
-	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(256))
+	js, err := jetstream.New(nc, jetstream.WithPublishAsyncMaxPending(len(messages)))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	type sent struct {
 		message *nats.Msg
-		jetstream.PubAckFuture
+		ack     jetstream.PubAckFuture
 	}
-	flying := make(chan sent, len(messages))
+	flying := make(chan sent, 256)
+	killed := make(chan struct{})
 	go func() {
 		defer close(flying)
 		for _, m := range messages {
-			f, err := js.PublishMsgAsync(m, jetstream.WithStallWait(patience))
+			f, err := js.PublishMsgAsync(m)
 			if err != nil {
 				return // killed
 			}
-			flying <- sent{m, f}
+			select {
+			case flying <- sent{m, f}:
+			case <-killed:
+				return
+			}
 		}
 	}()
-	killed := make(chan struct{})
 	n := 0
 	for s := range flying {
 		select {
-		case ack := <-s.Ok():
+		case ack := <-s.ack.Ok():
 			acknowledged[ack.Sequence] = s.message
 			if n++; n == len(messages)/3 {
 				p.kill()
@@ -130,7 +134,7 @@ func killWhilePublishing(tb testing.TB, p *process, messages []*nats.Msg, acknow
 		case <-killed:
 			// Of those under way some were acknowledged before the end.
 			select {
-			case ack := <-s.Ok():
+			case ack := <-s.ack.Ok():
 				acknowledged[ack.Sequence] = s.message
 			default:
 			}

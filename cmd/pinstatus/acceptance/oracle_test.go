@@ -239,9 +239,10 @@ func checkPIN(got pinStatus, p *view.PIN, t pinType, from, to time.Time) error {
 	if got.PINType != t.Name || got.ExtendedStatus != extended {
 		return fmt.Errorf("item %+v, want %s, %s", got, t.Name, extended)
 	}
-	// A lock key ends at a whole millisecond.
-	most := remaining(p, from.Add(-time.Millisecond))
-	least := remaining(p, to.Add(time.Millisecond))
+	// A lock fails closed: its key ends at the next whole millisecond, and Redis keeps a key
+	// through its last one.
+	most := remaining(p, from.Add(-2*time.Millisecond))
+	least := remaining(p, to)
 	switch {
 	case got.Status == "LOCKED" && most > 0 && got.LockTimeRemaining >= max(1, seconds(least)) && got.LockTimeRemaining <= seconds(most):
 		return nil

@@ -85,9 +85,9 @@ func pick[V any](s *stream, label string, values ...V) V {
 	return rapid.SampledFrom(values).Draw(s.t, label)
 }
 
-// seconds draws a number of whole seconds.
-func (s *stream) seconds(label string, from, to int) int64 {
-	return int64(rapid.IntRange(from, to).Draw(s.t, label)) * second
+// seconds draws a number of whole seconds, at most so many.
+func (s *stream) seconds(label string, most int) int64 {
+	return int64(rapid.IntRange(0, most).Draw(s.t, label)) * second
 }
 
 // event is a new event of the key; its id and source sort in any order.
@@ -119,9 +119,9 @@ func (s *stream) time() int64 {
 	case "horizon":
 		return s.newest - lateness + pick[int64](s, "off horizon", 0, 1, -1, second, -second)
 	case "late":
-		return s.newest - lateness - s.seconds("behind", 0, 100)
+		return s.newest - lateness - s.seconds("behind", 100)
 	}
-	return s.now - s.now%second - s.seconds("ago", 0, 12)
+	return s.now - s.now%second - s.seconds("ago", 12)
 }
 
 // wait moves the broker's clock on; as a rule little, now and then to the end of a life.
@@ -162,7 +162,7 @@ func Permutations(set []fold.Input) *rapid.Generator[[]fold.Input] {
 		}
 		all = rapid.Permutation(all).Draw(t, "order")
 		for i := range all {
-			all[i].Sequence = uint64(i + 1) //nolint:gosec // an index
+			all[i].Sequence = uint64(i + 1)
 		}
 		return all
 	})

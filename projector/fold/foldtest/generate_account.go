@@ -56,7 +56,7 @@ func (s *stream) accountStep() {
 // attempts are about as many attempts as are kept in detail, some or all of one time.
 func (s *stream) attempts() {
 	apart := pick(s, "apart", time.Millisecond, -time.Millisecond, time.Nanosecond, 0)
-	began, failures := s.now-s.seconds("began", 0, 12), rapid.IntRange(2, 8).Draw(s.t, "failures")
+	began, failures := s.now-s.seconds("began", 12), rapid.IntRange(2, 8).Draw(s.t, "failures")
 	for i := range rapid.IntRange(maxDetails/2, maxDetails+10).Draw(s.t, "attempts") {
 		e := s.named(event.Attempt, began+int64(i/2)*int64(apart), "y", "/gateway/1")
 		e.PINType, e.Outcome = PINTypeNames[i%2], event.Failed
@@ -76,9 +76,9 @@ func AccountSets(policy *fold.Tenant, clamped bool) *rapid.Generator[[]fold.Inpu
 		s.upTo(40, func() {
 			s.now = Start + 60*second
 			if clamped {
-				s.now = Start + s.seconds("received", 0, 25)
+				s.now = Start + s.seconds("received", 25)
 			}
-			s.publish(s.accountEvent(Start + s.seconds("at", 0, 29-int(policy.MaxClockSkew/time.Second))))
+			s.publish(s.accountEvent(Start + s.seconds("at", 29-int(policy.MaxClockSkew/time.Second))))
 		})
 		return s.out
 	})

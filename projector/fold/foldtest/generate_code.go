@@ -62,7 +62,7 @@ func (s *stream) codeStep() {
 // changes are about as many changes of one entry as its timeline keeps, the newest first
 // or last.
 func (s *stream) changes() {
-	began, apart := s.now-s.seconds("began", 0, 60), pick(s, "apart", second, -second)
+	began, apart := s.now-s.seconds("began", 60), pick(s, "apart", second, -second)
 	for i := range rapid.IntRange(maxTimeline-4, maxTimeline+8).Draw(s.t, "changes") {
 		e := s.named(event.SMSStatus, began+int64(i)*apart, "t", "/gateway/1")
 		e.EntryID, e.Status = "m1", smsStatuses[i%len(smsStatuses)]
@@ -86,10 +86,10 @@ func CodeSets(policy *fold.Tenant, clamped bool) *rapid.Generator[[]fold.Input] 
 	return rapid.Custom(func(t *rapid.T) []fold.Input {
 		s := newStream(t, policy)
 		s.upTo(40, func() {
-			at := Start + s.seconds("at", 0, 20)
+			at := Start + s.seconds("at", 20)
 			s.now = Start + 60*second
 			if clamped {
-				s.now = Start + s.seconds("received", 0, 20)
+				s.now = Start + s.seconds("received", 20)
 			}
 			switch pick(s, "step", "status", "status", "status", "status", "status", "check", "erase") {
 			case "status":

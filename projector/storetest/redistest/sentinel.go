@@ -22,7 +22,7 @@ func StartSentinel(tb testing.TB, args ...string) *Sentinel {
 	tb.Helper()
 	primary := StartTCP(tb, args...)
 	host, port, _ := strings.Cut(primary.Addr, ":")
-	replica := StartTCP(tb, append([]string{"--replicaof", host + " " + port, "--repl-diskless-sync-delay", "0"}, args...)...)
+	replica := StartTCP(tb, append([]string{"--replicaof", host, port, "--repl-diskless-sync-delay", "0"}, args...)...)
 
 	sentinelPort := freePort(tb)
 	addr := "127.0.0.1:" + sentinelPort
@@ -49,7 +49,10 @@ func StartSentinel(tb testing.TB, args ...string) *Sentinel {
 // Failover makes the replica the primary.
 func (s *Sentinel) Failover() {
 	s.tb.Helper()
-	s.Do("SENTINEL", "FAILOVER", "mymaster")
+	s.waitFor("the sentinel to find the replica good enough", func() bool {
+		_, err := s.try("SENTINEL", "FAILOVER", "mymaster")
+		return err == nil
+	})
 	s.waitFor("the replica to be the primary", func() bool {
 		return strings.Contains(s.Replica.info("replication"), "role:master")
 	})

@@ -1,0 +1,134 @@
+package query
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestRequestID(t *testing.T) {
+	s := serve(t)
+	for sent, kept := range map[string]bool{
+		"abc-DEF_1.2": true, strings.Repeat("a", 64): true,
+		"": false, strings.Repeat("a", 65): false, "a b": false, "a<b>": false, "a\tb": false, "ü": false,
+	} {
+		got := s.get("GET /e/a/x", "X-Request-Id: "+sent).header.Get("X-Request-Id")
+		if got == "" || (got == sent) != kept {
+			t.Errorf("sent %q, got %q", sent, got)
+		}
+	}
+	a, b := s.get("GET /e/a/x"), s.get("GET /e/a/x")
+	if a.header.Get("X-Request-Id") == b.header.Get("X-Request-Id") {
+		t.Error("two requests have one id")
+	}
+}
+
+func TestPanicIsContained(t *testing.T) {
+	s := serve(t)
+	if got := s.get("GET /panic"); got.code != 500 || got.body != "echo fails\n" {
+		t.Errorf("%d %s; want the dialect's 500", got.code, got.body)
+	}
+	if got, err := s.raw("GET /half HTTP/1.1\r\nHost: x\r\n\r\n"); err == nil {
+		t.Errorf("half an answer looks whole: %v", got)
+	}
+	if got := testutil.ToFloat64(s.metrics.panics); got != 2 {
+		t.Errorf("%v panics counted; want 2", got)
+	}
+	if got := s.get("GET /e/a/x"); got.code != 200 {
+		t.Errorf("afterwards: %d", got.code)
+	}
+}
+
+func TestBodies(t *testing.T) {
+	s := serve(t)
+	for _, tc := range []struct {
+		name, path, length, body string
+		code                     int
+		answer                   string
+	}{
+		{"taken", "/body", "3", "abc", 200, "abc"},
+		{"as large as it may", "/body", "10", "0123456789", 200, "0123456789"},
+		{"larger", "/body", "11", "0123456789a", 413, "echo fails\n"},
+		{"discarded", "/e/fixed/y", "3", "abc", 200, `POST ""`},
+		{"too large to discard", "/e/fixed/y", "70000", strings.Repeat("a", 70000), 413, "echo fails\n"},
+		{"never comes", "/e/fixed/y", "3", "ab", 0, ""},
+	} {
+		began := time.Now()
+		got, err := s.raw("POST " + tc.path + " HTTP/1.1\r\nHost: x\r\nContent-Length: " + tc.length + "\r\n\r\n" + tc.body)
+		if got.code != tc.code || got.body != tc.answer || (err != nil) != (tc.code == 0) {
+			t.Errorf("%s: %d %s, %v; want %d %s", tc.name, got.code, got.body, err, tc.code, tc.answer)
+		}
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("%s: ended after %s", tc.name, took)
+		}
+	}
+}
+
+// A client that leaves is noticed, also one that sent a body along, and is not answered:
+// to one that only closed its sending side, nothing must look like 200.
+func TestClientLeaves(t *testing.T) {
+	s := serve(t)
+	for _, request := range []string{
+		"GET /wait HTTP/1.1\r\nHost: x\r\n\r\n",
+		"GET /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc",
+	} {
+		conn := s.dial()
+		if _, err := io.WriteString(conn, request); err != nil {
+			t.Fatal(err)
+		}
+		<-s.entered
+		if err := conn.CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		if b, err := io.ReadAll(conn); len(b) > 0 {
+			t.Errorf("answered %q, %v; want nothing", b, err)
+		}
+	}
+	want := 2.0
+	if got := testutil.ToFloat64(s.metrics.requests.WithLabelValues("echo", "/wait", "499")); got != want {
+		t.Errorf("%v counted as 499; want %v", got, want)
+	}
+}
+
+func TestAccessLogAndMetrics(t *testing.T) {
+	s := serve(t)
+	s.get("GET /e/secret-id/x?token=secret-id", "X-Request-Id: r1")
+	s.get("GET /secret-id")
+	s.get("GET /fail")
+	for _, tc := range []struct {
+		dialect, route, code string
+	}{
+		{"echo", "/e/{id}/x", "200"}, {"none", "none", "404"}, {"echo", "/fail", "503"},
+	} {
+		if got := testutil.ToFloat64(s.metrics.requests.WithLabelValues(tc.dialect, tc.route, tc.code)); got != 1 {
+			t.Errorf("%v: %v requests; want 1", tc, got)
+		}
+	}
+	if got := s.logs.FilterMessage("request").Len(); got != 3 {
+		t.Errorf("%d requests logged; want 3", got)
+	}
+	failed := s.logs.FilterMessage("request failed").All()
+	if len(failed) != 1 || failed[0].ContextMap()["error"] != "views unavailable" {
+		t.Errorf("failures logged: %v", failed)
+	}
+	first := s.logs.FilterMessage("request").All()[0].ContextMap()
+	if d := cmp.Diff([]any{"r1", "echo", "/e/{id}/x", int64(200)}, []any{first["requestId"], first["dialect"], first["route"], first["code"]}); d != "" {
+		t.Error(d)
+	}
+	for _, e := range s.logs.All() {
+		if line := fmt.Sprint(e.Message, e.ContextMap()); strings.Contains(line, "secret-id") {
+			t.Errorf("an id is logged: %s", line)
+		}
+	}
+	for range 100 {
+		s.get("GET /e/a/x")
+	}
+	if got := s.logs.FilterMessage("request").Len(); got >= 100 {
+		t.Errorf("%d requests logged: no sample", got)
+	}
+}
