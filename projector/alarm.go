@@ -1,3 +1,6 @@
+// Package projector folds batches of events into views and commits them to the store
+// together with the position: the views of a partition include every event up to its
+// position, and none beyond.
 package projector
 
 // AlarmReason says in one word why a projector has stopped; a label value of

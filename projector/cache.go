@@ -61,7 +61,7 @@ func (v *cached) parse(stored []byte) (err error) {
 	return nil
 }
 
-func (v *cached) fold(in fold.Input, t *Tenant) fold.Outcome {
+func (v *cached) fold(in fold.Input, t *fold.Tenant) fold.Outcome {
 	if v.code != nil {
 		return v.code.Fold(in, t)
 	}

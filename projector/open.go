@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pinstatus/pinstatus/consumer"
+	"github.com/pinstatus/pinstatus/projector/fold"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -105,7 +106,7 @@ func (pt *partition) check(ctx context.Context, pos view.Position, s consumer.St
 
 // checkPolicy refuses to fold with a policy that is not at least as new as that of the
 // views.
-func checkPolicy(pos view.Position, p *Policy) error {
+func checkPolicy(pos view.Position, p *fold.Policy) error {
 	switch {
 	case p.Version < pos.Policy:
 		return &Alarm{Reason: AlarmPolicyOlder, Detail: fmt.Sprintf(

@@ -109,7 +109,7 @@ const typicalView = 400
 // look finds the view of each message that holds an event of this configuration, in the
 // cache or in one round trip to the store. A message without one has none: it will be a
 // dead letter.
-func (pt *partition) look(ctx context.Context, messages []consumer.Message, policy *Policy) ([]*cached, error) {
+func (pt *partition) look(ctx context.Context, messages []consumer.Message, policy *fold.Policy) ([]*cached, error) {
 	targets := make([]*cached, len(messages))
 	var missing []view.Key
 	for i := range messages {
@@ -163,7 +163,7 @@ func (pt *partition) load(ctx context.Context, keys []view.Key) error {
 }
 
 // known checks what only the configuration can say of an event.
-func known(e *event.Event, policy *Policy) *event.Error {
+func known(e *event.Event, policy *fold.Policy) *event.Error {
 	t := policy.Tenants[e.Tenant]
 	if t == nil {
 		return &event.Error{Reason: event.ReasonUnknownTenant, Detail: "tenant: the configuration has no such tenant"}
@@ -185,7 +185,7 @@ func known(e *event.Event, policy *Policy) *event.Error {
 // step is what one commit holds.
 type step struct {
 	partition *partition
-	policy    *Policy
+	policy    *fold.Policy
 	changed   []*cached // in the order of their first change
 	rejected  []consumer.DeadLetter
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pinstatus/pinstatus/consumer"
+	"github.com/pinstatus/pinstatus/projector/fold"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -30,7 +31,7 @@ type Options struct {
 	Store       Store
 	DeadLetters DeadLetters
 	Notifier    Notifier
-	Policy      func() *Policy // the policy in force, asked once for each batch
+	Policy      func() *fold.Policy // the policy in force, asked once for each batch
 	Log         *zap.Logger
 	Registerer  prometheus.Registerer
 

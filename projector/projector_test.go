@@ -19,6 +19,7 @@ import (
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/consumer/event"
 	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/fold"
 	"github.com/pinstatus/pinstatus/projector/memstore"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
@@ -40,7 +41,7 @@ type fixture struct {
 	notices *notices
 	reg     *prometheus.Registry
 	stream  consumer.Stream
-	policy  *projector.Policy
+	policy  *fold.Policy
 	next    uint64
 	cache   int
 }
@@ -68,7 +69,7 @@ func (f *fixture) restart() {
 	f.reg = prometheus.NewRegistry()
 	p, err := projector.New(projector.Options{
 		Store: f.store, DeadLetters: f.letters, Notifier: f.notices,
-		Policy: func() *projector.Policy { return f.policy },
+		Policy: func() *fold.Policy { return f.policy },
 		Log:    zap.NewNop(), Registerer: f.reg,
 		CacheViews: f.cache,
 		Now:        func() time.Time { return time.Unix(0, start) },
@@ -79,11 +80,11 @@ func (f *fixture) restart() {
 	f.Projector = p
 }
 
-func testPolicy(version uint64, hash string) *projector.Policy {
-	return &projector.Policy{Version: version, Hash: hash, Tenants: map[string]*projector.Tenant{
+func testPolicy(version uint64, hash string) *fold.Policy {
+	return &fold.Policy{Version: version, Hash: hash, Tenants: map[string]*fold.Tenant{
 		"acme": {
 			MaxClockSkew: 5 * time.Second, AllowedLateness: time.Hour, CodeRetention: 720 * time.Hour,
-			PINTypes: map[string]*projector.PINType{
+			PINTypes: map[string]*fold.PINType{
 				"Parental": {MaxAttempts: 3, LockDurations: []time.Duration{20 * time.Second}},
 			},
 		},
@@ -635,7 +636,7 @@ func TestOptionsNameWhatIsMissing(t *testing.T) {
 	good := func() projector.Options {
 		return projector.Options{
 			Store: memstore.New(memstore.Options{}), DeadLetters: &letters{}, Notifier: &notices{},
-			Policy: func() *projector.Policy { return testPolicy(1, "one") }, Log: zap.NewNop(), Registerer: prometheus.NewRegistry(),
+			Policy: func() *fold.Policy { return testPolicy(1, "one") }, Log: zap.NewNop(), Registerer: prometheus.NewRegistry(),
 		}
 	}
 	if _, err := projector.New(good()); err != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/consumer/natstest"
 	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/fold"
 	"github.com/pinstatus/pinstatus/projector/memstore"
 	"github.com/pinstatus/pinstatus/projector/redisstore"
 	"github.com/pinstatus/pinstatus/projector/storetest/redistest"
@@ -60,7 +61,7 @@ func fill(b *testing.B, js jetstream.JetStream, events int) {
 	for range events {
 		e, _ := g.Next()
 		subject, payload := simulate.Message(nil, &e, "")
-		if _, err := js.PublishAsync(subject, payload); err != nil {
+		if _, err := js.PublishAsync(subject, payload, jetstream.WithStallWait(time.Minute)); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -92,7 +93,7 @@ func drainProjector(b *testing.B, js jetstream.JetStream, store projector.Store)
 		b.Fatal(err)
 	}
 	p, err := projector.New(projector.Options{
-		Store: store, DeadLetters: letters, Notifier: js.Conn(), Policy: func() *projector.Policy { return policy },
+		Store: store, DeadLetters: letters, Notifier: js.Conn(), Policy: func() *fold.Policy { return policy },
 		Log: zap.NewNop(), Registerer: reg,
 	})
 	if err != nil {
@@ -106,11 +107,10 @@ func drainProjector(b *testing.B, js jetstream.JetStream, store projector.Store)
 	done := make(chan error, 1)
 	began := time.Now()
 	go func() { done <- c.Run(ctx) }()
-	for {
-		if n, of := p.Refilling(); of > 0 && n == 0 {
-			break
-		}
-		time.Sleep(time.Millisecond)
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for n, of := 1, 0; n > 0 || of == 0; n, of = p.Refilling() {
+		<-look.C
 	}
 	took := time.Since(began)
 	cancel()
@@ -123,7 +123,7 @@ func drainProjector(b *testing.B, js jetstream.JetStream, store projector.Store)
 func drainBare(b *testing.B, js jetstream.JetStream, events int) (perSecond float64) {
 	b.Helper()
 	client := redistest.Start(b).Client()
-	defer client.Close() //nolint:errcheck // a benchmark's
+	defer client.Close()
 	write := redis.NewScript(`for i = 1, #KEYS do redis.call('SET', KEYS[i], ARGV[i]) end`)
 	cons, err := js.CreateConsumer(b.Context(), consumer.EventStream, jetstream.ConsumerConfig{
 		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true,
@@ -160,7 +160,7 @@ func drainBare(b *testing.B, js jetstream.JetStream, events int) (perSecond floa
 func drainNaive(b *testing.B, js jetstream.JetStream, events int) (perSecond float64) {
 	b.Helper()
 	client := redistest.Start(b).Client()
-	defer client.Close() //nolint:errcheck // a benchmark's
+	defer client.Close()
 	cons, err := js.CreateConsumer(b.Context(), consumer.EventStream, jetstream.ConsumerConfig{
 		AckPolicy: jetstream.AckExplicitPolicy, MemoryStorage: true, MaxAckPending: 1000,
 	})
@@ -174,7 +174,7 @@ func drainNaive(b *testing.B, js jetstream.JetStream, events int) (perSecond flo
 		var e map[string]any
 		err := json.Unmarshal(m.Data(), &e)
 		if err == nil {
-			err = client.Set(context.Background(), fmt.Sprint("k", n%70_000), m.Data(), 0).Err()
+			err = client.Set(b.Context(), fmt.Sprint("k", n%70_000), m.Data(), 0).Err()
 		}
 		if err == nil {
 			err = m.Ack()
@@ -210,7 +210,7 @@ func BenchmarkPublishToCommit(b *testing.B) {
 		b.Fatal(err)
 	}
 	p, err := projector.New(projector.Options{
-		Store: redisStore(b), DeadLetters: letters, Notifier: js.Conn(), Policy: func() *projector.Policy { return policy },
+		Store: redisStore(b), DeadLetters: letters, Notifier: js.Conn(), Policy: func() *fold.Policy { return policy },
 		Log: zap.NewNop(), Registerer: reg,
 	})
 	if err != nil {
@@ -223,7 +223,12 @@ func BenchmarkPublishToCommit(b *testing.B) {
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	defer func() { cancel(); <-done }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	}()
 	committed := make(chan uint64, 1024)
 	if _, err := js.Conn().Subscribe("pinstatus.notices.>", func(m *nats.Msg) {
 		var n view.Notice

@@ -4,10 +4,10 @@ import (
 	"testing"
 
 	"github.com/pinstatus/pinstatus/cmd/pinstatus/demo"
-	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/fold"
 )
 
-func demoPolicy(tb testing.TB) *projector.Policy {
+func demoPolicy(tb testing.TB) *fold.Policy {
 	tb.Helper()
 	d, err := demo.New()
 	if err != nil {

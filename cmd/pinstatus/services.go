@@ -16,12 +16,14 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 	"go.uber.org/zap"
 
 	"github.com/pinstatus/pinstatus/cmd/pinstatus/config"
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/consumer/embed"
 	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/fold"
 	"github.com/pinstatus/pinstatus/projector/redisstore"
 	"github.com/pinstatus/pinstatus/query"
 	"github.com/pinstatus/pinstatus/query/adm"
@@ -123,6 +125,7 @@ func (s *service) useNATS(nc *nats.Conn) error {
 
 // connectRedis connects to Redis and refuses one that may drop a lock.
 func (s *service) connectRedis(ctx context.Context) error {
+	redis.SetLogger(redisLog{s.log.Named("redis")})
 	client, err := redisstore.Dial(s.opts.redisURL)
 	if err != nil {
 		return fmt.Errorf("--redis-url: %w", err)
@@ -147,6 +150,14 @@ func (s *service) connectRedis(ctx context.Context) error {
 		}
 		return err
 	})
+}
+
+// redisLog takes what the Redis library logs of its connections. What matters of it comes
+// back as errors of calls as well.
+type redisLog struct{ log *zap.Logger }
+
+func (l redisLog) Printf(_ context.Context, format string, v ...any) {
+	l.log.Debug(fmt.Sprintf(format, v...))
 }
 
 // untilAnswered tries a first call of a server until it answers: it may be starting as
@@ -211,8 +222,8 @@ func (s *service) startProjector() (*projector.Projector, error) {
 }
 
 // policy is the policy of the configuration in force.
-func (s *service) policy() func() *projector.Policy {
-	var current atomic.Pointer[projector.Policy]
+func (s *service) policy() func() *fold.Policy {
+	var current atomic.Pointer[fold.Policy]
 	current.Store(s.config.Load().Policy())
 	s.onReload = append(s.onReload, func(c *config.Config) { current.Store(c.Policy()) })
 	return current.Load

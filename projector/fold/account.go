@@ -58,7 +58,8 @@ func (a *Account) Fold(in Input, t *Tenant) Outcome {
 		}
 		return NoEffect
 	}
-	outcome, changed := Applied, false
+	outcome := Applied
+	var changed bool
 	switch {
 	case a.seen && d.at <= a.horizon:
 		if outcome, changed = a.late(&d, in.Received, t); outcome == DeadLate {

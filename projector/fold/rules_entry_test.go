@@ -117,16 +117,16 @@ func TestD1Members(t *testing.T) {
 		{
 			"D1: an error's code and text are of one event",
 			[]told{
-				sms(2, "m1", event.MessageNotDelivered, failure("EC_1", "absent subscriber")),
 				sms(4, "m1", event.MessageExpired, failure("EC_2", "")),
+				sms(9, "m1", event.MessageWaitingDelivery, failure("EC_1", "absent subscriber")),
 			},
 			view.Entry{ErrorCode: "EC_2"},
 		},
 		{
 			"D1: a price's amount and currency are of one event",
 			[]told{
-				sms(2, "m1", event.MessageDelivered, with(func(e *event.Event) { e.Price = event.Price{Amount: "1", Currency: "EUR"} })),
 				sms(4, "m1", event.MessageDelivered, with(func(e *event.Event) { e.Price = event.Price{Amount: "2"} })),
+				sms(9, "m1", event.MessageAccepted, with(func(e *event.Event) { e.Price = event.Price{Amount: "1", Currency: "EUR"} })),
 			},
 			view.Entry{Price: event.Price{Amount: "2"}},
 		},

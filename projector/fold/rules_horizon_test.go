@@ -1,6 +1,7 @@
 package fold_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -50,6 +51,11 @@ func TestLateness(t *testing.T) {
 			fold.LateNoEffect, only,
 		},
 		{
+			"an older event of its kind is no reason",
+			[]told{set(4), newest, set(5, late)},
+			fold.DeadLate, parental(view.PIN{Set: true, Failed: 1, ChangedAt: at(3610)}),
+		},
+		{
 			"a newer event of another kind is no reason",
 			[]told{unset(6), newest, set(5, late)},
 			fold.DeadLate, only,
@@ -84,6 +90,11 @@ func TestLateness(t *testing.T) {
 			"a late deleted leaves what is newer than the horizon",
 			[]told{set(11), newest, deleted(5, late)},
 			fold.LateApplied, parental(view.PIN{Set: true, Failed: 1, ChangedAt: at(3610)}),
+		},
+		{
+			"after a late deleted nothing up to the horizon has effect",
+			[]told{newest, deleted(5, late), set(8, late)},
+			fold.NoEffect, nil,
 		},
 		{
 			"all PIN types have one horizon",
@@ -126,28 +137,29 @@ func TestHorizonOf128Details(t *testing.T) {
 		}
 		return events
 	}
+	applied, late := []fold.Outcome{fold.Applied}, []fold.Outcome{fold.DeadLate}
 	for _, tt := range []struct {
 		name   string
 		events []told
-		last   fold.Outcome
+		last   []fold.Outcome // what becomes of the last events
 	}{
-		{"with 127 events an older one is kept in order", append(attempts(127), unlocked(0.5)), fold.Applied},
-		{"with 128 events an older one is the 129th newest: folded in order, and the horizon", append(attempts(128), unlocked(0.5)), fold.Applied},
-		{"what is older than that is late", append(attempts(128), unlocked(0.5), unset(0.4)), fold.DeadLate},
-		{"with 129 events one at the time of the 129th newest is late", append(attempts(129), unset(1)), fold.DeadLate},
-		{"with 129 events one just newer is folded in order", append(attempts(129), unset(1, with(func(e *event.Event) { e.Time++ }))), fold.Applied},
-		{"with 130 events the horizon has moved on", append(attempts(130), unset(2)), fold.DeadLate},
+		{"with 127 events an older one is kept in order", append(attempts(127), unlocked(0.5)), applied},
+		{"with 128 events an older one is the 129th newest: folded in order, and the horizon", append(attempts(128), unlocked(0.5)), applied},
+		{"what is older than that is late", append(attempts(128), unlocked(0.5), unset(0.4)), late},
+		{"with 129 events one at the time of the 129th newest is late", append(attempts(129), unset(1)), late},
+		{"with 129 events one just newer is folded in order", append(attempts(129), unset(1, with(func(e *event.Event) { e.Time++ }))), applied},
+		{"with 130 events the horizon has moved on", append(attempts(130), unset(2)), late},
+		{
+			"the horizon does not fall back when 128 are left",
+			append(attempts(129), failed(0.5), unset(1)),
+			[]fold.Outcome{fold.LateApplied, fold.DeadLate},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, outcomes := accountOf(t, tt.events...)
-			for i, got := range outcomes {
-				want := fold.Applied
-				if i == len(outcomes)-1 {
-					want = tt.last
-				}
-				if got != want {
-					t.Errorf("event %d is %v, want %v", i+1, got, want)
-				}
+			want := append(slices.Repeat(applied, len(outcomes)-len(tt.last)), tt.last...)
+			if d := diff(want, outcomes); d != "" {
+				t.Errorf("outcomes (-want +got):\n%s", d)
 			}
 		})
 	}

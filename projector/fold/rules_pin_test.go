@@ -15,9 +15,14 @@ func TestP1Presence(t *testing.T) {
 		{"P1: unset makes it unset", []told{set(1), unset(2)}, view.PIN{ChangedAt: at(2)}},
 		{"P1: in the order of effective times, not of arrival", []told{unset(2), set(1, receivedAt(3))}, view.PIN{ChangedAt: at(2)}},
 		{
-			"P1: of one time in the order of source, then id",
-			[]told{set(1, identified("/b", "1")), unset(1, identified("/a", "3")), unset(1, identified("/a", "2"))},
+			"P1: of one time in the order of source, before id",
+			[]told{set(1, identified("/b", "1")), unset(1, identified("/a", "2"))},
 			view.PIN{Set: true, ChangedAt: at(1)},
+		},
+		{
+			"P1: of one time and source in the order of id",
+			[]told{unset(1, identified("/a", "2")), set(1, identified("/a", "1"))},
+			view.PIN{ChangedAt: at(1)},
 		},
 		{"P1: a success implies set", []told{succeeded(1)}, view.PIN{Set: true, LastSuccess: at(1), ChangedAt: at(1)}},
 		{

@@ -92,6 +92,11 @@ func TestD5Erasure(t *testing.T) {
 			},
 			fold.Applied, nil,
 		},
+		{
+			"D5: and what is of the erasure's own time",
+			[]told{sms(5, "m1", event.MessageDelivered), check(5, event.WrongPIN, 2), check(5, event.Verified, 2), erased(5)},
+			fold.Applied, nil,
+		},
 		{"D5: of a code never heard of, too", []told{erased(5)}, fold.Applied, nil},
 		{"D5: an older event stays without effect", []told{erased(5), sms(4, "m1", event.MessageDelivered, receivedAt(6))}, fold.NoEffect, nil},
 		{"D5: and one of the same time", []told{erased(5), check(5, event.Verified, 2)}, fold.NoEffect, nil},

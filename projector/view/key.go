@@ -1,8 +1,9 @@
 package view
 
 import (
-	"github.com/cespare/xxhash/v2"
 	"strconv"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/pinstatus/pinstatus/consumer/event"
 )

@@ -24,7 +24,7 @@ func NoticeSubject(g Generation, p int) string {
 // Append appends the notice's wire form: all integers little-endian, 8 bytes each.
 func (n *Notice) Append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, n.Generation)
-	b = binary.LittleEndian.AppendUint64(b, uint64(n.Partition))
+	b = binary.LittleEndian.AppendUint64(b, uint64(n.Partition)) //nolint:gosec // never negative
 	b = binary.LittleEndian.AppendUint64(b, n.From)
 	b = binary.LittleEndian.AppendUint64(b, n.To)
 	for _, k := range n.Keys {

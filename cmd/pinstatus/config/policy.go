@@ -9,13 +9,13 @@ import (
 	"slices"
 	"time"
 
-	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/fold"
 )
 
 // Policy is how the tenants' events are folded. Its hash covers everything that decides a
 // fold and nothing else: not a description, not what is mandatory, not an order.
-func (c *Config) Policy() *projector.Policy {
-	p := &projector.Policy{Tenants: make(map[string]*projector.Tenant, len(c.tenants))}
+func (c *Config) Policy() *fold.Policy {
+	p := &fold.Policy{Tenants: make(map[string]*fold.Tenant, len(c.tenants))}
 	for i := range c.tenants {
 		t := &c.tenants[i]
 		p.Version += t.PolicyVersion
@@ -25,15 +25,15 @@ func (c *Config) Policy() *projector.Policy {
 	return p
 }
 
-func (t *Tenant) policy() *projector.Tenant {
-	p := &projector.Tenant{
+func (t *Tenant) policy() *fold.Tenant {
+	p := &fold.Tenant{
 		MaxClockSkew:    t.MaxClockSkew,
 		AllowedLateness: t.AllowedLateness,
 		CodeRetention:   t.CodeRetention,
-		PINTypes:        make(map[string]*projector.PINType, len(t.PINTypes)),
+		PINTypes:        make(map[string]*fold.PINType, len(t.PINTypes)),
 	}
 	for _, pt := range t.PINTypes {
-		p.PINTypes[pt.Name] = &projector.PINType{
+		p.PINTypes[pt.Name] = &fold.PINType{
 			MaxAttempts:   pt.MaxAttempts,
 			LockDurations: slices.Clone(pt.LockDurations),
 		}
@@ -43,7 +43,7 @@ func (t *Tenant) policy() *projector.Tenant {
 
 // hashPolicy hashes a text of the policies. Hashes are stored beside the views: another
 // text for the same policy would look like another policy to every installation.
-func hashPolicy(tenants map[string]*projector.Tenant) string {
+func hashPolicy(tenants map[string]*fold.Tenant) string {
 	h := sha256.New()
 	for _, id := range slices.Sorted(maps.Keys(tenants)) {
 		t := tenants[id]

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/fold"
 )
 
 func mustParse(tb testing.TB, text string) *Config {
@@ -25,15 +25,15 @@ tenants:
   - {id: a, policyVersion: 3, maxClockSkew: 0s, pinTypes: [{name: X, maxAttempts: 4, lockDurations: [1s, 2s]}, {name: Y}]}
   - {id: b, pinTypes: [{name: X}]}
 `).Policy()
-	want := &projector.Policy{
+	want := &fold.Policy{
 		Version: 4,
 		// Stored beside the views: it must not change from one release to the next.
 		Hash: "06014746667c15b00b0e0577514c9674d53461676f065dc4f0a670c32208ff00",
-		Tenants: map[string]*projector.Tenant{
+		Tenants: map[string]*fold.Tenant{
 			"a": {
 				AllowedLateness: time.Hour,
 				CodeRetention:   720 * time.Hour,
-				PINTypes: map[string]*projector.PINType{
+				PINTypes: map[string]*fold.PINType{
 					"X": {MaxAttempts: 4, LockDurations: []time.Duration{time.Second, 2 * time.Second}},
 					"Y": {MaxAttempts: 3, LockDurations: []time.Duration{time.Minute}},
 				},
@@ -42,7 +42,7 @@ tenants:
 				MaxClockSkew:    5 * time.Second,
 				AllowedLateness: time.Hour,
 				CodeRetention:   720 * time.Hour,
-				PINTypes:        map[string]*projector.PINType{"X": {MaxAttempts: 3, LockDurations: []time.Duration{time.Minute}}},
+				PINTypes:        map[string]*fold.PINType{"X": {MaxAttempts: 3, LockDurations: []time.Duration{time.Minute}}},
 			},
 		},
 	}
