@@ -43,7 +43,7 @@ type Mark struct {
 // of a message are not.
 type Batch struct {
 	Partition int
-	Messages  []Message // empty about every second in which nothing came: then only Through moves, if that
+	Messages  []Message // empty about every second in which nothing came
 	Through   Mark      // the batches so far hold every message of the partition up to here
 }
 

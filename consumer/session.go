@@ -119,7 +119,7 @@ func (c *Consumer) read(ctx context.Context, stream Stream, from []uint64, broke
 	for i, q := range queues {
 		w := &worker{
 			opts: &c.opts, metrics: c.metrics, partition: i, partitions: stream.Partitions,
-			queue: q, place: &r.place,
+			queue: q, place: &r.place, through: Mark{Sequence: from[i]},
 		}
 		running.Go(func() {
 			if err := w.run(handling, reading); err != nil {

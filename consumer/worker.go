@@ -19,6 +19,7 @@ type worker struct {
 	partitions int
 	queue      *queue
 	place      *place
+	through    Mark // up to here the Handler has everything
 
 	items    []item
 	messages []Message
@@ -50,10 +51,13 @@ func (w *worker) run(ctx, stop context.Context) error {
 			}
 			continue
 		}
+		if mark.Sequence < w.through.Sequence { // read again from another partition's place
+			mark = w.through
+		}
 		if err := w.handle(ctx, mark); err != nil {
 			return err
 		}
-		idle = false
+		w.through, idle = mark, false
 		timer.Reset(jitter(w.opts.CarryForward))
 	}
 	return nil

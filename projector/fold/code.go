@@ -13,7 +13,7 @@ import (
 // publisher gone wild, far above what a code ever sees.
 const (
 	maxEntries  = 100  // messages and calls; more are dead letters
-	maxSeen     = 1024 // events known again; a repeat further back is folded again, which only a conflict shows
+	maxSeen     = 1024 // events known again; a repeat further back is folded again, which shows if it conflicts or its time lay ahead
 	maxWrong    = 1024 // wrong PINs counted
 	maxVerified = 32   // successes kept: the first and the newest others
 )

@@ -12,7 +12,7 @@ import (
 func TestErasureLeavesWhatIsNewer(t *testing.T) {
 	c := &fold.Code{}
 	for _, in := range stream(
-		sms(0, "m1", event.MessageDelivered, with(func(e *event.Event) { e.Network = "22801" })),
+		sms(5, "m1", event.MessageDelivered, with(func(e *event.Event) { e.Network = "22801" })),
 		sms(10, "m1", event.MessageAccepted, with(func(e *event.Event) { e.Gateway = "g1" })),
 		erased(5, receivedAt(20)),
 	) {

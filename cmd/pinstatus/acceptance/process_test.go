@@ -51,9 +51,15 @@ func start(tb testing.TB, c *config, args ...string) *process {
 // launch starts pinstatus and does not wait for anything. It is killed with the test.
 func launch(tb testing.TB, args ...string) *process {
 	tb.Helper()
+	return launchIn(tb, nil, args...)
+}
+
+// launchIn is launch with variables added to the environment.
+func launchIn(tb testing.TB, variables []string, args ...string) *process {
+	tb.Helper()
 	p := &process{api: &api{}, tb: tb, role: args[0], done: make(chan struct{})}
 	p.cmd = exec.Command(binary, args...)
-	p.cmd.Env = environment()
+	p.cmd.Env = append(environment(), variables...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
 	dieWithParent(p.cmd)
 	started := make(chan error)
