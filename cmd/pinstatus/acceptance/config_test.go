@@ -107,13 +107,19 @@ func (c *config) write(tb testing.TB) {
 	write(tb, c.file, map[string]any{"tenants": c.tenants})
 }
 
-// write replaces a file by a rename, as deployments do.
 func write(tb testing.TB, file string, v any) {
 	tb.Helper()
 	text, err := json.MarshalIndent(v, "", "  ")
-	if err == nil {
-		err = os.WriteFile(file+".new", text, 0o600)
+	if err != nil {
+		tb.Fatal(err)
 	}
+	replace(tb, file, string(text))
+}
+
+// replace replaces a file by a rename, as deployments do.
+func replace(tb testing.TB, file, text string) {
+	tb.Helper()
+	err := os.WriteFile(file+".new", []byte(text), 0o600)
 	if err == nil {
 		err = os.Rename(file+".new", file)
 	}

@@ -47,6 +47,13 @@ func (d *deployment) start(role string, args ...string) *process {
 	return start(d.tb, d.config, append(base, args...)...)
 }
 
+// ready waits until both roles are.
+func (d *deployment) ready() {
+	d.tb.Helper()
+	d.project.ready()
+	d.query.ready()
+}
+
 // positions are those in Redis, of all partitions.
 func (d *deployment) positions() []uint64 {
 	d.tb.Helper()

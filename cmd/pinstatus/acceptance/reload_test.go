@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"net/http"
-	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -29,9 +28,7 @@ func TestReload(t *testing.T) {
 	becomes(t, "the key that was added", ask("another"), http.StatusOK, "")
 	p.measures("pinstatus_config_last_reload_successful", 1)
 
-	if err := os.WriteFile(c.file, []byte("tenants:\n  - id: acme\n    pinType: []\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	replace(t, c.file, "tenants:\n  - id: acme\n    pinType: []\n")
 	p.measures("pinstatus_config_last_reload_successful", 0)
 	becomes(t, "the old configuration stays", ask("another"), http.StatusOK, "")
 	if log := p.stderr.String(); !strings.Contains(log, c.file+":3: ") {

@@ -2,7 +2,6 @@ package acceptance
 
 import (
 	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -102,9 +101,7 @@ func TestConfigurationErrors(t *testing.T) {
     tokens:
       - {issuer: "https://id.acme.example/", audience: pinstatus, jwksFile: none.json}
 `
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	replace(t, file, text)
 	fails(t, []string{"serve", "--config", file},
 		file+":4: tenants[0].pinTypes[0].maxAttempts: ",
 		file+":5: tenants[0].pinTypes[1]", "lockDuration",

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,9 +17,7 @@ func TestPublishLines(t *testing.T) {
 	bad := strings.Replace(good, "MESSAGE_DELIVERED", "MESSAGE_EATEN", 1)
 	other := pinEvent("set", "acme", "alice", "Parental").json()
 	file := filepath.Join(t.TempDir(), "events.ndjson")
-	if err := os.WriteFile(file, []byte(good+"\n"+bad+"\n\nno event\n"+other+"\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	replace(t, file, good+"\n"+bad+"\n\nno event\n"+other+"\n")
 	fails(t, []string{"publish", "--nats-url", p.nats, file}, "line 2: ", "data.status", "line 4: ", "2 published, 2 refused")
 	becomes(t, "the line before", func() (answer, error) { return p.delivery(t.Context(), "acme", "2B67") },
 		http.StatusOK, "["+entryText("MESSAGE_DELIVERED", "Message sent and delivered", true)+"]")

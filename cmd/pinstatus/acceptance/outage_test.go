@@ -1,0 +1,183 @@
+package acceptance
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"testing"
+	"time"
+)
+
+// deployWatched deploys both roles, and has them answer all but the delivery.
+func deployWatched(t *testing.T) (*watched, *deployment) {
+	t.Helper()
+	d := deploy(t, newConfig(t, tenant{ID: "acme"}, tenant{ID: "globex"}))
+	w := &watched{t, d.query.api, d.broker}
+	d.project.projected(w.begins())
+	w.answers(acceptedText)
+	return w, d
+}
+
+// Redis hangs, and later is killed and comes back with nothing. Nobody is told what is not so,
+// and all comes back by itself.
+func TestRedisAway(t *testing.T) {
+	t.Parallel()
+	w, d := deployWatched(t)
+	d.redis.Pause()
+	w.refuses()
+	last := w.delivers()
+	d.redis.Resume()
+	d.project.projected(last)
+	w.answers(deliveredText)
+
+	d.redis.Stop()
+	w.refuses()
+	d.redis.Restart()
+	w.goesOn()
+	t.Logf("after its restart without any data: refused %d times until all was right", w.neverWrong(deliveredText))
+	d.ready()
+}
+
+// Redis is emptied under both roles. Until its views are whole again nothing is said, and
+// never half of it.
+func TestRedisEmptied(t *testing.T) {
+	t.Parallel()
+	const events = 20_000
+	w, d := deployWatched(t)
+	for part := range slices.Chunk(burst(t, events), 5000) {
+		d.broker.sendAll(part)
+	}
+	d.project.projected(w.delivers())
+	w.answers(deliveredText)
+	began := time.Now()
+	d.redis.Do("FLUSHALL")
+	w.goesOn()
+	refused := w.neverWrong(deliveredText)
+	if refused == 0 {
+		t.Error("nobody noticed that Redis was emptied: nothing was tested")
+	}
+	t.Logf("refused %d times in %v until all was right", refused, time.Since(began))
+	if m, err := d.query.metrics(); err != nil || m[`pinstatus_query_reads_total{result="refilling"}`] == 0 {
+		t.Errorf("no question came while views were filled: %v", err)
+	}
+	d.ready()
+}
+
+// Redis comes back with what it had some time ago, as a failover to a replica that lags does.
+// What was answered before is never taken back.
+func TestRedisGoesBack(t *testing.T) {
+	t.Parallel()
+	w, d := deployWatched(t)
+	d.redis.Do("SAVE")
+	d.project.projected(w.delivers())
+	w.answers(deliveredText)
+	d.redis.Restart()
+	w.goesOn()
+	t.Logf("refused %d times until all was right", w.neverWrong(deliveredText))
+	d.ready()
+}
+
+// The broker is restarted under both roles.
+func TestBrokerRestarted(t *testing.T) {
+	t.Parallel()
+	w, d := deployWatched(t)
+	waiting := ask(1, func(ctx context.Context) (answer, error) { return d.query.userPIN(ctx, "acme", "bob", 60) })
+	d.query.measures(waitersMetric, 1)
+	d.servers.Stop()
+	w.answers(acceptedText) // questions need no broker
+	d.servers.Restart()
+	d.project.projected(w.delivers())
+	w.answers(deliveredText)
+	w.broker.publish(pinEvent("set", "acme", "bob", "Parental"))
+	r := <-waiting
+	if r.err == nil {
+		r.err = r.is(http.StatusOK, "")
+	}
+	if r.err != nil {
+		t.Errorf("a request that waited all the time: %v", r.err)
+	}
+	d.ready()
+}
+
+// A request that waits when Redis goes away waits on, for the time that it asked for.
+func TestLongPollOutlivesRedis(t *testing.T) {
+	t.Parallel()
+	w, d := deployWatched(t)
+	waiting := ask(1, func(ctx context.Context) (answer, error) { return d.query.userPIN(ctx, "acme", "bob", 60) })
+	d.query.measures(waitersMetric, 1)
+	d.redis.Stop()
+	w.broker.publish(pinEvent("set", "acme", "bob", "Parental"))
+	w.refuses()
+	d.redis.Restart()
+	r := <-waiting
+	if r.err == nil {
+		r.err = r.is(http.StatusOK, "")
+	}
+	if r.err != nil {
+		t.Error(r.err)
+	}
+}
+
+// Views in memory are filled from the stream at every start: until they are whole nothing is
+// said, and never half of it.
+func TestRefill(t *testing.T) {
+	t.Parallel()
+	const events, starts = 20_000, 3
+	c := newConfig(t, tenant{ID: "acme"}, tenant{ID: "globex"})
+	d := prepare(t, c)
+	w := &watched{t: t, broker: d.broker}
+	w.begins()
+	for part := range slices.Chunk(burst(t, events), 5000) {
+		d.broker.sendAll(part)
+	}
+	last := w.delivers()
+	refused := 0
+	for range starts {
+		address := freeAddress(t)
+		p := launch(t, "serve", "--config", c.file, "--nats-url", d.servers.URL(), "--http-addr", address, "--admin-addr", "127.0.0.1:0", "--log-format", "json")
+		w.api = &api{c, "http://" + address}
+		began := time.Now()
+		n := w.neverWrong(deliveredText)
+		t.Logf("refused %d times; all was right %v after the start", n, time.Since(began))
+		refused += n
+		p.await()
+		p.projected(last)
+		p.kill()
+	}
+	if refused == 0 {
+		t.Error("no question came before the views were whole: nothing was tested")
+	}
+}
+
+// freeAddress is one on which nobody listened a moment ago.
+func freeAddress(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
+}
+
+// Two projectors on the same partitions: one wins every commit, each event counts once, and
+// either goes on without the other.
+func TestTwoProjectors(t *testing.T) {
+	t.Parallel()
+	c := newConfig(t, tenant{ID: "acme"}, tenant{ID: "globex"})
+	d := deploy(t, c)
+	other := d.start("project")
+	parts := slices.Collect(slices.Chunk(burst(t, 4000), 1000))
+	for i, part := range parts {
+		if i == len(parts)-1 {
+			d.project.kill()
+		}
+		d.broker.sendAll(part)
+	}
+	o := newOracle(t, c, d.broker.stream(eventStream))
+	other.projected(o.last)
+	o.check(t, d.query.api)
+	o.checkViews(t, d)
+	o.checkLetters(t, d.broker)
+}
