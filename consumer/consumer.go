@@ -60,6 +60,8 @@ type Stream struct {
 	// so that what it holds is not the whole history.
 	Trimmed bool
 
+	limited bool // messages may fall off its start
+
 	// Received looks up the broker's timestamp of the message at a sequence; false if
 	// the stream does not hold it.
 	Received func(ctx context.Context, sequence uint64) (int64, bool, error)

@@ -61,6 +61,7 @@ type DeadLetters struct {
 	published *prometheus.CounterVec
 	retries   prometheus.Counter
 	conflicts prometheus.Counter
+	expired   prometheus.Counter
 }
 
 // NewDeadLetters returns DeadLetters that are ready to publish.
@@ -81,6 +82,10 @@ func NewDeadLetters(o DeadLetterOptions) (*DeadLetters, error) {
 		retries: f.NewCounter(prometheus.CounterOpts{
 			Name: "pinstatus_dead_letter_retries_total",
 			Help: "Attempts to store a dead letter that failed and were made again.",
+		}),
+		expired: f.NewCounter(prometheus.CounterOpts{
+			Name: "pinstatus_dead_letters_expired_total",
+			Help: "Dead letters of events so old that a dead letter would have expired: they are not written again.",
 		}),
 		conflicts: f.NewCounter(prometheus.CounterOpts{
 			Name: "pinstatus_dead_letter_conflicts_total",
@@ -110,6 +115,11 @@ func (d *DeadLetters) PublishAll(ctx context.Context, letters []DeadLetter) erro
 }
 
 func (d *DeadLetters) publish(ctx context.Context, l *DeadLetter) error {
+	if time.Since(time.Unix(0, l.Message.Received)) > defaultDeadLetterAge {
+		// It has been kept for its time: a replay of the stream does not bring it back.
+		d.expired.Inc()
+		return nil
+	}
 	wait := backoff.NewExponentialBackOff()
 	wait.InitialInterval, wait.MaxInterval = firstRetry, lastRetry
 	for {

@@ -210,7 +210,7 @@ func (r *reader) put(ctx context.Context, q *queue, it item) bool {
 // r.next its limits may have removed what nobody has read, which the Handler has to know.
 // It does know what was missing when it opened.
 func (r *reader) skipped(ctx context.Context) error {
-	if !r.begun && r.next < r.stream.First {
+	if !r.stream.limited || !r.begun && r.next < r.stream.First {
 		return nil
 	}
 	info, err := r.api.info(ctx)

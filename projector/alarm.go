@@ -16,12 +16,13 @@ const (
 	AlarmCodec           AlarmReason = "codec"            // the views have another binary form
 	AlarmPolicyOlder     AlarmReason = "policy_older"     // the views were folded with a newer policy
 	AlarmPolicyConflict  AlarmReason = "policy_conflict"  // the policy changed and its version did not
+	AlarmDamaged         AlarmReason = "damaged"          // a stored view cannot be read
 )
 
 // alarmReasons are all of them.
 var alarmReasons = [...]AlarmReason{
 	AlarmStreamRecreated, AlarmStreamTruncated, AlarmRetention, AlarmPartitions, AlarmCodec,
-	AlarmPolicyOlder, AlarmPolicyConflict,
+	AlarmPolicyOlder, AlarmPolicyConflict, AlarmDamaged,
 }
 
 // Alarm is a reason for which a projector stops rather than skip or guess: an operator

@@ -56,7 +56,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}, []string{"call"}),
 		rewinds: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pinstatus_projector_rewinds_total",
-			Help: "Commits refused because the position in the store was not the one started from.",
+			Help: "Batches that were given up because the position in the store was not the one started from.",
 		}),
 		eventAge: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name:    "pinstatus_projector_event_age_seconds",

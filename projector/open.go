@@ -33,6 +33,12 @@ func (pt *partition) open(ctx context.Context, g view.Generation, s consumer.Str
 	if found.Sequence < pt.reached && pt.stream == s.Created {
 		want.Refill = max(want.Refill, pt.reached)
 	}
+	// The newest messages may have been deleted: what the stream does not hold cannot be
+	// waited for.
+	want.Refill = min(want.Refill, s.Last.Sequence)
+	if want.Refill <= want.Sequence {
+		want.Refill = 0
+	}
 	if want != found {
 		at, err := pt.projector.opts.Store.Commit(ctx, &Commit{Generation: g, Partition: pt.number, From: found, To: want})
 		if err != nil {
@@ -46,7 +52,7 @@ func (pt *partition) open(ctx context.Context, g view.Generation, s consumer.Str
 				zap.Int("partition", pt.number), zap.Uint64("position", want.Sequence), zap.Uint64("target", want.Refill))
 		}
 	}
-	pt.stream, pt.reached = s.Created, max(want.Sequence, want.Refill)
+	pt.stream, pt.reached, pt.idleRefill = s.Created, max(want.Sequence, want.Refill), 0
 	pt.moveTo(want)
 	return nil
 }

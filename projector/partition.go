@@ -31,6 +31,8 @@ type partition struct {
 	views      *cache
 	refilling  atomic.Bool
 	progress   progress
+	lookedAt   time.Time
+	idleRefill int // looks at which a refill stood still
 
 	notice []byte // scratch
 }
@@ -47,8 +49,8 @@ func (pt *partition) moveTo(pos view.Position) {
 // handle folds a batch and commits it, in more than one step if it is large. After an
 // error what the cache holds is not what the store has; open makes a new one.
 func (pt *partition) handle(ctx context.Context, b *consumer.Batch) error {
-	if len(b.Messages) == 0 && b.Through.Sequence <= pt.position.Sequence {
-		return pt.load(ctx, nil) // idle: is the position still there?
+	if err := pt.lookAround(ctx, b); err != nil {
+		return err
 	}
 	policy := pt.projector.opts.Policy()
 	if err := checkPolicy(pt.position, policy); err != nil {
@@ -86,6 +88,44 @@ func (pt *partition) handle(ctx context.Context, b *consumer.Batch) error {
 		}
 	}
 }
+
+// lookAround looks, about every second, whether the store still has what this partition
+// builds on, also while no events come.
+func (pt *partition) lookAround(ctx context.Context, b *consumer.Batch) error {
+	idle := len(b.Messages) == 0 && b.Through.Sequence <= pt.position.Sequence
+	now := time.Now()
+	if !idle && now.Sub(pt.lookedAt) < time.Second {
+		return nil
+	}
+	pt.lookedAt = now
+	if pt.number == 0 { // one partition looks after the key that belongs to none
+		g, _, err := retry(ctx, pt, "generation", func() (view.Generation, struct{}, error) {
+			g, err := pt.projector.opts.Store.CreateGeneration(ctx, pt.generation)
+			return g, struct{}{}, err
+		})
+		if err != nil {
+			return err
+		}
+		if g != pt.generation {
+			return consumer.ErrRewind
+		}
+	}
+	if !idle {
+		return nil
+	}
+	if !pt.position.Refilling() {
+		pt.idleRefill = 0
+	} else if pt.idleRefill++; pt.idleRefill > maxIdleRefill {
+		// All that the stream holds has come, and it is not enough: its newest messages
+		// have been deleted. To open again is to ask for the target again.
+		return consumer.ErrRewind
+	}
+	return pt.load(ctx, nil)
+}
+
+// maxIdleRefill is for how many looks a refill may stand still before the partition is
+// opened again.
+const maxIdleRefill = 3
 
 // stepSize is how many of the messages one commit may hold.
 func stepSize(targets []*cached) int {
@@ -151,8 +191,8 @@ func (pt *partition) load(ctx context.Context, keys []view.Key) error {
 		}
 		for i := 0; err == nil && i < len(part); i++ {
 			c, _ := pt.views.get(part[i])
-			if err = c.parse(values[i]); err != nil {
-				err = fmt.Errorf("view %d of a load: %w", i, err)
+			if e := c.parse(values[i]); e != nil {
+				err = &Alarm{Reason: AlarmDamaged, Detail: fmt.Sprintf("a view with the key hash %016x cannot be read: %v", part[i].Hash(), e)}
 			}
 		}
 		if err != nil {
@@ -223,6 +263,11 @@ func (s *step) commit(ctx context.Context, through consumer.Mark) error {
 	pt := s.partition
 	opts, metrics := &pt.projector.opts, pt.projector.metrics
 	if len(s.rejected) > 0 {
+		// An owner that has lost the partition, perhaps to one with a newer configuration,
+		// must not judge its events.
+		if err := pt.load(ctx, nil); err != nil {
+			return err
+		}
 		if err := opts.DeadLetters.PublishAll(ctx, s.rejected); err != nil {
 			return fmt.Errorf("dead letters: %w", err)
 		}

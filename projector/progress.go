@@ -25,7 +25,7 @@ func (g *progress) report(pt *partition) {
 				zap.Uint64("position", pos.Sequence), zap.Duration("took", now.Sub(g.since)))
 		}
 		*g = progress{}
-	case g.since.IsZero():
+	case g.since.IsZero(), pos.Sequence < g.from: // begun, or begun again
 		*g = progress{since: now, from: pos.Sequence, logged: now}
 	case now.Sub(g.logged) >= progressEvery:
 		g.logged = now

@@ -93,6 +93,9 @@ func (s *Service) look(ctx context.Context) error {
 	}
 	g, err := s.opts.Views.Generation(ctx)
 	if err != nil {
+		if s.serving.Load() != nil {
+			return nil // in a cluster, only the shard of this key may be away
+		}
 		return fmt.Errorf("read the serving generation: %w", err)
 	}
 	if g.Partitions <= 0 {

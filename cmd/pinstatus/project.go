@@ -63,7 +63,7 @@ func (o *options) required() error {
 }
 
 func (s *service) project(ctx context.Context) error {
-	if err := s.connectNATS(); err != nil {
+	if err := s.connectNATS(ctx); err != nil {
 		return err
 	}
 	if err := s.untilAnswered(ctx, "NATS", func(ctx context.Context) error {

@@ -28,7 +28,7 @@ the notices that wake waiting requests.`,
 }
 
 func (s *service) query(ctx context.Context) error {
-	if err := s.connectNATS(); err != nil {
+	if err := s.connectNATS(ctx); err != nil {
 		return err
 	}
 	if err := s.connectRedis(ctx); err != nil {

@@ -76,7 +76,7 @@ func (s *service) serve(ctx context.Context, guide *demo.Demo, out io.Writer) er
 	if s.opts.natsURL != "" {
 		connect = s.connectNATS
 	}
-	if err := connect(); err != nil {
+	if err := connect(ctx); err != nil {
 		return err
 	}
 	if err := s.untilAnswered(ctx, "NATS", func(ctx context.Context) error {

@@ -47,6 +47,7 @@ type service struct {
 
 	config    atomic.Pointer[config.Config]
 	onReload  []func(*config.Config)
+	hup       chan os.Signal
 	broker    string // as publishers reach it
 	nc        *nats.Conn
 	jetStream jetstream.JetStream
@@ -59,13 +60,15 @@ func newService(o *options, cfg *config.Config) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{process: newProcess(log), opts: o, reg: newRegistry()}
+	s := &service{process: newProcess(log), opts: o, reg: newRegistry(), hup: make(chan os.Signal, 1)}
 	s.config.Store(cfg)
 	s.admin, err = startAdmin(o.adminAddr, s.reg, log)
 	if err != nil {
 		return nil, err
 	}
 	s.onClose("admin server", s.admin.close)
+	// From the start: without a handler SIGHUP ends the process.
+	signal.Notify(s.hup, syscall.SIGHUP)
 	return s, nil
 }
 
@@ -84,42 +87,57 @@ func (s *service) runUntil(ctx context.Context, setUp func(context.Context) erro
 }
 
 // connectNATS connects to the servers given.
-func (s *service) connectNATS() error {
-	nc, err := consumer.Connect(consumer.ConnectOptions{
-		URL: s.opts.natsURL, Credentials: s.opts.natsCreds, Log: s.log, Registerer: s.reg,
-	})
-	if err != nil {
-		return err
-	}
+func (s *service) connectNATS(context.Context) error {
 	s.broker = s.opts.natsURL
-	return s.useNATS(nc)
+	return s.useNATS(consumer.ConnectOptions{URL: s.opts.natsURL, Credentials: s.opts.natsCreds})
 }
 
 // embedNATS starts a server inside the process and connects to it.
-func (s *service) embedNATS() error {
-	server, err := embed.Start(embed.Options{
-		Addr: s.opts.natsAddr, StoreDir: filepath.Join(s.opts.dataDir, "nats"), Log: s.log.Named("nats"),
-	})
-	if err != nil {
-		return fmt.Errorf("embedded NATS server: %w", err)
+func (s *service) embedNATS(ctx context.Context) error {
+	type result struct {
+		server *embed.Server
+		err    error
 	}
-	s.onClose("embedded NATS server", server.Shutdown)
-	s.broker = server.URL()
-	nc, err := server.Connect(nats.Name("pinstatus"), nats.MaxReconnects(-1))
-	if err != nil {
-		return fmt.Errorf("embedded NATS server: %w", err)
+	// It may have a large store to recover, which must not keep the process from ending.
+	started := make(chan result, 1)
+	go func() {
+		server, err := embed.Start(embed.Options{
+			Addr: s.opts.natsAddr, StoreDir: filepath.Join(s.opts.dataDir, "nats"), Log: s.log.Named("nats"),
+		})
+		started <- result{server, err}
+	}()
+	select {
+	case r := <-started:
+		if r.err != nil {
+			return fmt.Errorf("embedded NATS server: %w", r.err)
+		}
+		s.onClose("embedded NATS server", r.server.Shutdown)
+		s.broker = r.server.URL()
+		return s.useNATS(consumer.ConnectOptions{Extra: []nats.Option{nats.InProcessServer(r.server)}})
+	case <-ctx.Done():
+		return ctx.Err()
 	}
-	return s.useNATS(nc)
 }
 
-func (s *service) useNATS(nc *nats.Conn) error {
-	s.nc = nc
-	s.onClose("NATS connection", func(context.Context) error {
-		nc.Close()
-		return nil
+func (s *service) useNATS(o consumer.ConnectOptions) (err error) {
+	o.Log, o.Registerer = s.log, s.reg
+	if s.nc, err = consumer.Connect(o); err != nil {
+		return err
+	}
+	s.onClose("NATS connection", func(ctx context.Context) error {
+		closed := make(chan struct{})
+		go func() { // it flushes, and the server may hang
+			s.nc.Close()
+			close(closed)
+		}()
+		select {
+		case <-closed:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	})
-	var err error
-	s.jetStream, err = jetstream.New(nc)
+	s.jetStream, err = jetstream.New(s.nc)
 	return err
 }
 
@@ -152,6 +170,9 @@ func (s *service) connectRedis(ctx context.Context) error {
 	})
 }
 
+// errReplicasNotSupported is the broker's error code for several replicas without a cluster.
+const errReplicasNotSupported jetstream.ErrorCode = 10074
+
 // redisLog takes what the Redis library logs of its connections. What matters of it comes
 // back as errors of calls as well.
 type redisLog struct{ log *zap.Logger }
@@ -163,15 +184,17 @@ func (l redisLog) Printf(_ context.Context, format string, v ...any) {
 // untilAnswered tries a first call of a server until it answers: it may be starting as
 // well. An answer that is a refusal ends the start.
 func (s *service) untilAnswered(ctx context.Context, server string, call func(context.Context) error) error {
-	for logged := false; ; logged = true {
+	var logged time.Time
+	for last := ""; ; {
 		bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
 		err := call(bounded)
 		cancel()
 		if err == nil || ctx.Err() != nil || permanent(err) {
 			return err
 		}
-		if !logged {
+		if text := err.Error(); text != last || time.Since(logged) > 10*time.Second {
 			s.log.Warn("waiting for "+server, zap.Error(err))
+			last, logged = text, time.Now()
 		}
 		select {
 		case <-time.After(time.Second):
@@ -181,8 +204,17 @@ func (s *service) untilAnswered(ctx context.Context, server string, call func(co
 	}
 }
 
-// permanent reports whether trying again cannot help.
+// permanent reports whether the server has answered and trying again cannot help.
 func permanent(err error) bool {
+	var answer *jetstream.APIError
+	if errors.As(err, &answer) && (answer.Code < 500 || answer.ErrorCode == errReplicasNotSupported) {
+		return true
+	}
+	for _, refusal := range []string{"WRONGPASS", "NOAUTH", "NOPERM"} {
+		if redis.HasErrorPrefix(err, refusal) {
+			return true
+		}
+	}
 	var evicts *redisstore.EvictionError
 	var differs *consumer.StreamError
 	var refused *consumer.RefusedError
@@ -270,21 +302,20 @@ func (s *service) startQuery(ready ...func() error) (addr string, err error) {
 	s.start("query service", views.Run)
 	s.start("credentials", authority.Run)
 	s.start("HTTP server", func(context.Context) error { return server.Serve(l) })
-	s.onClose("HTTP requests", server.Shutdown)
+	s.onClose("HTTP requests", func(ctx context.Context) error {
+		// A client that never finishes its request must not take the time that the rest needs.
+		ctx, cancel := context.WithTimeout(ctx, stopWithin/3)
+		defer cancel()
+		return server.Shutdown(ctx)
+	})
 	return l.Addr().String(), nil
 }
 
 // followConfig reloads the configuration file when it changes, and on SIGHUP.
 func (s *service) followConfig() {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	s.onClose("SIGHUP", func(context.Context) error {
-		signal.Stop(hup)
-		return nil
-	})
 	s.start("configuration", func(ctx context.Context) error {
 		return config.Watch(ctx, s.config.Load(), config.WatchOptions{
-			Reload: hup, Logger: s.log, Registerer: s.reg,
+			Reload: s.hup, Logger: s.log, Registerer: s.reg,
 			OnChange: func(c *config.Config) {
 				s.config.Store(c)
 				for _, f := range s.onReload {

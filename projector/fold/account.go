@@ -10,7 +10,7 @@ import (
 // Bounds of one account.
 const (
 	maxDetails   = 128                 // events kept in detail; the next older one is the horizon
-	maxKnown     = 128                 // events of the base known again, of those a repeat of which could do harm
+	maxKnown     = 1024                // events of the base known again, of those a repeat of which could do harm
 	deletionKept = 30 * 24 * time.Hour // how long the time of a deletion is kept (P6)
 )
 
@@ -51,7 +51,7 @@ func (a *Account) Fold(in Input, t *Tenant) Outcome {
 	if o := a.find(id); o != 0 {
 		return o
 	}
-	d := newDetail(in.Event, id, effective(in, t.MaxClockSkew))
+	d := newDetail(in.Event, id, effective(in, t.MaxClockSkew), t)
 	if a.deletedTill != 0 && d.at <= a.deletedAt { // P6
 		if d.ahead {
 			a.known.add(d.identity, maxKnown)
@@ -62,14 +62,14 @@ func (a *Account) Fold(in Input, t *Tenant) Outcome {
 	var changed bool
 	switch {
 	case a.seen && d.at <= a.horizon:
-		if outcome, changed = a.late(&d, in.Received, t); outcome == DeadLate {
+		if outcome, changed = a.late(&d, in.Received); outcome == DeadLate {
 			return DeadLate
 		}
 	case d.kind == accountDeleted:
 		a.see(d.at)
-		changed = a.delete(&d, in.Received, t)
+		changed = a.delete(&d, in.Received)
 	default:
-		changed = a.insert(d, t)
+		changed = a.insert(d)
 	}
 	a.advance(t)
 	if changed {
@@ -106,7 +106,7 @@ func (a *Account) see(at int64) {
 }
 
 // insert folds an event newer than the horizon.
-func (a *Account) insert(d detail, t *Tenant) (changed bool) {
+func (a *Account) insert(d detail) (changed bool) {
 	a.see(d.at)
 	if a.deletedTill == 0 {
 		a.base.exists = true
@@ -114,9 +114,9 @@ func (a *Account) insert(d detail, t *Tenant) (changed bool) {
 	i, _ := slices.BinarySearchFunc(a.details, &d, func(x detail, y *detail) int { return x.compare(y) })
 	a.details = slices.Insert(a.details, i, d)
 	if i < len(a.details)-1 {
-		return a.show(t)
+		return a.show()
 	}
-	changed = a.pins.apply(&d, t)
+	changed = a.pins.apply(&d)
 	if exists := a.existsNow(); exists != a.exists {
 		a.exists, changed = exists, true
 	}
@@ -124,7 +124,7 @@ func (a *Account) insert(d detail, t *Tenant) (changed bool) {
 }
 
 // late folds an event at or behind the horizon into the base, or refuses it.
-func (a *Account) late(d *detail, received int64, t *Tenant) (outcome Outcome, changed bool) {
+func (a *Account) late(d *detail, received int64) (outcome Outcome, changed bool) {
 	switch {
 	case !d.kind.closes():
 		if a.base.newestOf(d) >= d.at { // at the same time: it may be a repeat
@@ -134,19 +134,19 @@ func (a *Account) late(d *detail, received int64, t *Tenant) (outcome Outcome, c
 		return DeadLate, false
 	case d.kind == accountDeleted:
 		d.at = a.horizon
-		return LateApplied, a.delete(d, received, t)
+		return LateApplied, a.delete(d, received)
 	default:
 		d.at = a.horizon
-		a.base.pins.apply(d, t)
+		a.base.pins.apply(d)
 		a.remember(d)
-		return LateApplied, a.show(t)
+		return LateApplied, a.show()
 	}
 }
 
 // delete erases everything up to the deletion (P6). What came after it stays, and is seen
 // once the account exists again. Of what is erased, only hashes of the events stay whose
 // repeat could undo the deletion.
-func (a *Account) delete(d *detail, received int64, t *Tenant) (changed bool) {
+func (a *Account) delete(d *detail, received int64) (changed bool) {
 	a.deletedAt = d.at
 	a.deletedTill = max(a.deletedTill, received+int64(deletionKept))
 	a.base = base{}
@@ -157,7 +157,7 @@ func (a *Account) delete(d *detail, received int64, t *Tenant) (changed bool) {
 		return x.at <= d.at
 	})
 	a.known.add(d.identity, maxKnown)
-	return a.show(t)
+	return a.show()
 }
 
 // forgetDeletion drops the time of a deletion once it has been kept long enough, and with
@@ -186,7 +186,7 @@ func (a *Account) advance(t *Tenant) {
 	a.horizon = horizon
 	n := 0
 	for n < len(a.details) && a.details[n].at <= horizon {
-		a.base.fold(&a.details[n], t)
+		a.base.fold(&a.details[n])
 		a.remember(&a.details[n])
 		n++
 	}
@@ -195,11 +195,11 @@ func (a *Account) advance(t *Tenant) {
 
 // show folds the details on top of the base again and reports whether what is shown
 // changed.
-func (a *Account) show(t *Tenant) (changed bool) {
+func (a *Account) show() (changed bool) {
 	wasPINs, wasExists := a.pins, a.exists
 	a.pins = slices.Clone(a.base.pins)
 	for i := range a.details {
-		a.pins.apply(&a.details[i], t)
+		a.pins.apply(&a.details[i])
 	}
 	a.exists = a.existsNow()
 	return a.exists != wasExists || !slices.Equal(a.pins, wasPINs)
@@ -213,9 +213,9 @@ func (a *Account) existsNow() bool {
 func (d *detail) creates() bool { return d.kind == accountProvisioned || d.kind == pinSet }
 
 // fold folds the next event that falls behind the horizon.
-func (b *base) fold(d *detail, t *Tenant) {
+func (b *base) fold(d *detail) {
 	b.exists = b.exists || d.creates()
-	b.pins.apply(d, t)
+	b.pins.apply(d)
 	switch {
 	case d.kind == accountProvisioned:
 		b.provisioned = d.at

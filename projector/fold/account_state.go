@@ -3,6 +3,7 @@ package fold
 import (
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/pinstatus/pinstatus/projector/view"
 )
@@ -39,9 +40,14 @@ func (a *Account) Append(b []byte) []byte {
 			w.OptTime(at)
 		}
 	}
+	policies := a.policies()
+	w.Uint(uint64(len(policies)))
+	for _, p := range policies {
+		appendPolicy(&w, p)
+	}
 	w.Uint(uint64(len(a.details)))
 	for i := range a.details {
-		appendDetail(&w, &a.details[i])
+		appendDetail(&w, &a.details[i], policies)
 	}
 	appendIdentities(&w, a.known)
 	return w.Buf
@@ -81,15 +87,56 @@ func ParseAccount(b []byte) (*Account, error) {
 			a.base.newest[pinType] = newest
 		}
 	}
+	policies := make([]*PINType, r.Count())
+	for i := range policies {
+		policies[i] = readPolicy(r)
+	}
 	a.details = make([]detail, r.Count())
 	for i := range a.details {
-		readDetail(r, &a.details[i])
+		readDetail(r, &a.details[i], policies)
 	}
 	a.known = readIdentities(r)
 	return a, r.End()
 }
 
-func appendDetail(w *view.Writer, d *detail) {
+// policies are the policies that the details were folded with, each once: one as a rule,
+// and two while a change of it is still within the horizon.
+func (a *Account) policies() []*PINType {
+	var all []*PINType
+	for i := range a.details {
+		if p := a.details[i].policy; p != nil && indexPolicy(all, p) < 0 {
+			all = append(all, p)
+		}
+	}
+	return all
+}
+
+func indexPolicy(all []*PINType, p *PINType) int {
+	return slices.IndexFunc(all, func(q *PINType) bool {
+		return p == q || p.MaxAttempts == q.MaxAttempts && slices.Equal(p.LockDurations, q.LockDurations)
+	})
+}
+
+func appendPolicy(w *view.Writer, p *PINType) {
+	w.Uint(uint64(p.MaxAttempts)) //nolint:gosec // at least 1
+	w.Uint(uint64(len(p.LockDurations)))
+	for _, d := range p.LockDurations {
+		w.Int(int64(d))
+	}
+}
+
+func readPolicy(r *view.Reader) *PINType {
+	p := &PINType{MaxAttempts: r.Small(), LockDurations: make([]time.Duration, r.Count())}
+	for i := range p.LockDurations {
+		p.LockDurations[i] = time.Duration(r.Int())
+	}
+	if len(p.LockDurations) == 0 {
+		r.Fail()
+	}
+	return p
+}
+
+func appendDetail(w *view.Writer, d *detail, policies []*PINType) {
 	w.Byte(byte(d.kind))
 	w.Byte(flag(d.ahead, 1))
 	w.Time(d.at)
@@ -100,6 +147,13 @@ func appendDetail(w *view.Writer, d *detail) {
 		w.String(d.pinType)
 	}
 	switch d.kind {
+	case attemptFailed:
+		// 0 for none.
+		n := 0
+		if d.policy != nil {
+			n = 1 + indexPolicy(policies, d.policy)
+		}
+		w.Uint(uint64(n)) //nolint:gosec // an index
 	case pinLocked:
 		w.Time(d.until)
 	case accountProvisioned:
@@ -110,7 +164,7 @@ func appendDetail(w *view.Writer, d *detail) {
 	}
 }
 
-func readDetail(r *view.Reader, d *detail) {
+func readDetail(r *view.Reader, d *detail, policies []*PINType) {
 	if d.kind = kind(r.Byte()); d.kind < attemptSucceeded || d.kind >= accountDeleted {
 		r.Fail()
 	}
@@ -122,6 +176,12 @@ func readDetail(r *view.Reader, d *detail) {
 		d.pinType = r.String()
 	}
 	switch d.kind {
+	case attemptFailed:
+		if n := r.Small(); n > len(policies) {
+			r.Fail()
+		} else if n > 0 {
+			d.policy = policies[n-1]
+		}
 	case pinLocked:
 		d.until = r.Time()
 	case accountProvisioned:

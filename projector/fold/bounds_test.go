@@ -71,7 +71,7 @@ func TestAccountStaysSmall(t *testing.T) {
 	a := &fold.Account{}
 	for i, in := range stream(events...) {
 		a.Fold(in, policy())
-		if got, most := len(a.Append(nil)), 16<<10; got > most {
+		if got, most := len(a.Append(nil)), 24<<10; got > most {
 			t.Fatalf("after %d events its state takes %d bytes, want at most %d", i+1, got, most)
 		}
 	}

@@ -58,16 +58,22 @@ type detail struct {
 	ahead   bool     // its own time was later than at: a repeat could seem a later event
 	pinType string   // empty for provisioned
 	until   int64    // pinLocked
+	policy  *PINType // attemptFailed: the policy that it was folded with; nil if the type had none
 	setPINs []string // accountProvisioned
 	source  string
 	id      string
 	identity
 }
 
-func newDetail(e *event.Event, id identity, at int64) detail {
+func newDetail(e *event.Event, id identity, at int64, t *Tenant) detail {
 	d := detail{
 		at: at, kind: kindOf(e), ahead: e.Time > at, pinType: strings.Clone(e.PINType), until: e.Until,
 		source: strings.Clone(e.Source), id: strings.Clone(e.ID), identity: id,
+	}
+	if d.kind == attemptFailed {
+		// Folded again, after an event out of order, it locks as it did before: a policy
+		// takes effect for events folded after its change.
+		d.policy = t.PINTypes[d.pinType]
 	}
 	for _, p := range e.SetPINs {
 		d.setPINs = append(d.setPINs, strings.Clone(p))
@@ -94,7 +100,7 @@ func (s *pins) get(pinType string) *view.PIN {
 
 // apply folds the next event in the order of effective times, and reports whether that
 // changed anything.
-func (s *pins) apply(d *detail, t *Tenant) (changed bool) {
+func (s *pins) apply(d *detail) (changed bool) {
 	if d.kind == accountProvisioned {
 		for _, pinType := range d.setPINs {
 			n := len(*s)
@@ -109,7 +115,7 @@ func (s *pins) apply(d *detail, t *Tenant) (changed bool) {
 	n := len(*s)
 	p := s.get(d.pinType)
 	was := *p
-	applyPIN(p, d, t.PINTypes[d.pinType])
+	applyPIN(p, d)
 	if *p == was {
 		return len(*s) != n
 	}
@@ -119,7 +125,7 @@ func (s *pins) apply(d *detail, t *Tenant) (changed bool) {
 
 // applyPIN is rules P1 to P5 for one event of a PIN. Events come in the order of effective
 // times, so a lock that has started by the event runs if its end lies ahead.
-func applyPIN(p *view.PIN, d *detail, policy *PINType) {
+func applyPIN(p *view.PIN, d *detail) {
 	locked := p.LockEnd > d.at
 	switch d.kind {
 	case attemptSucceeded:
@@ -137,12 +143,12 @@ func applyPIN(p *view.PIN, d *detail, policy *PINType) {
 	case pinUnlocked:
 		release(p)
 	case attemptFailed:
-		if locked || policy == nil {
-			return // P4; or a type that the policy no longer has
+		if locked || d.policy == nil {
+			return // P4
 		}
 		p.Failed++
-		if p.Failed >= policy.MaxAttempts { // P3
-			duration := policy.LockDurations[min(p.LockCount, len(policy.LockDurations)-1)]
+		if p.Failed >= d.policy.MaxAttempts { // P3
+			duration := d.policy.LockDurations[min(p.LockCount, len(d.policy.LockDurations)-1)]
 			p.LockStart, p.LockEnd, p.LockCap = d.at, d.at+int64(duration), int64(duration)
 			p.LockCount++
 			p.Failed = 0

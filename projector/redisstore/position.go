@@ -49,5 +49,10 @@ func parsePosition(p int, record string) (view.Position, error) {
 	if strings.HasPrefix(record, tornPrefix) {
 		return view.Position{}, &TornError{Partition: p, Mark: record}
 	}
-	return view.ParsePosition([]byte(record))
+	pos, err := view.ParsePosition([]byte(record))
+	if err == nil && formatPosition(pos) != record {
+		// Every commit would be refused: commits compare the record byte for byte.
+		err = fmt.Errorf("position record %q was not written by this version", record)
+	}
+	return pos, err
 }

@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -25,7 +24,7 @@ type config struct {
 	tenants []tenant
 	key     *ecdsa.PrivateKey // of all issuers
 
-	tokens sync.Map // of operators, by tenant
+	operators map[string]string // tokens, by tenant
 }
 
 // tenant is one of a configuration. Its zero members are left out of the file.
@@ -74,7 +73,7 @@ func newConfig(tb testing.TB, tenants ...tenant) *config {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	c := &config{file: filepath.Join(tb.TempDir(), "pinstatus.yaml"), tenants: tenants, key: key}
+	c := &config{file: filepath.Join(tb.TempDir(), "pinstatus.yaml"), tenants: tenants, key: key, operators: map[string]string{}}
 	if len(c.tenants) == 0 {
 		c.tenants = []tenant{{ID: "acme"}}
 	}
@@ -98,6 +97,9 @@ func newConfig(tb testing.TB, tenants ...tenant) *config {
 		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "k1", "x": b64(point[1:33]), "y": b64(point[33:]),
 	}}})
 	c.write(tb)
+	for _, t := range c.tenants {
+		c.operators[t.ID] = c.token(t.ID, jwt.MapClaims{"sub": "operator", "scope": "pins:read"})
+	}
 	return c
 }
 
@@ -138,14 +140,9 @@ func apiKeyOf(tenant string) string { return "key-of-" + tenant }
 
 func issuerOf(tenant string) string { return "https://id." + tenant + ".example/" }
 
-// operator is a token that may read the PINs of all accounts of a tenant.
+// operator is a token that may read the PINs of all accounts of one of the tenants.
 func (c *config) operator(tenant string) string {
-	if t, ok := c.tokens.Load(tenant); ok {
-		return t.(string) //nolint:forcetypeassert // it holds nothing else
-	}
-	t := c.token(tenant, jwt.MapClaims{"sub": "operator", "scope": "pins:read"})
-	c.tokens.Store(tenant, t)
-	return t
+	return c.operators[tenant]
 }
 
 // client is a token of one account.

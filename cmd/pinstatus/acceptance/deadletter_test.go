@@ -68,7 +68,7 @@ func checkDeadLetters(t *testing.T, a *api, b *broker) (last uint64) {
 		pinID := fmt.Sprintf("2B%02d", i)
 		bad := badEvents(pinID)[i]
 		all = append(all, sent{bad, b.send(bad.message), pinID})
-		last = b.publish(smsStatus("acme", pinID, "m1", "MESSAGE_DELIVERED"))
+		b.publish(smsStatus("acme", pinID, "m1", "MESSAGE_DELIVERED"))
 	}
 	// A PIN code has a hundred entries.
 	for i := range 100 {

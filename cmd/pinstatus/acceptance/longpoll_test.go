@@ -138,7 +138,7 @@ func TestManyLongPolls(t *testing.T) {
 	for i := range accounts * each {
 		g.Go(func() error {
 			account := "user-" + strconv.Itoa(i/each)
-			a, err := p.userPIN(context.Background(), "acme", account, 60)
+			a, err := p.userPIN(t.Context(), "acme", account, 60)
 			if err == nil {
 				err = a.is(http.StatusOK, "")
 			}

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // watched are a PIN code and an account whose answers are known: the code's entry is first
@@ -107,27 +109,34 @@ func unavailable(code int, contentType string) func(answer) error {
 // answers waits until all dialects answer rightly.
 func (w *watched) answers(delivery string) {
 	w.t.Helper()
-	for _, q := range w.questions(delivery) {
-		w.until(q.dialect+" answers", q.ask, q.right)
-	}
+	w.all("answers rightly", delivery, func(q question, got answer) error { return q.right(got) })
 }
 
 // refuses waits until all dialects say that nothing can be said.
 func (w *watched) refuses() {
 	w.t.Helper()
-	for _, q := range w.questions("") {
-		w.until(q.dialect+" says that it cannot say", q.ask, q.unavailable)
-	}
+	w.all("says that it cannot say", "", func(q question, got answer) error { return q.unavailable(got) })
 }
 
-func (w *watched) until(what string, ask func(context.Context) (answer, error), check func(answer) error) {
+// all asks all dialects at once, again and again, until check is content with each answer.
+func (w *watched) all(what, delivery string, check func(question, answer) error) {
 	w.t.Helper()
-	eventually(w.t, what, func() error {
-		got, err := ask(w.t.Context())
-		if err == nil {
-			err = check(got)
+	questions := w.questions(delivery)
+	eventually(w.t, "every dialect "+what, func() error {
+		var g errgroup.Group
+		for _, q := range questions {
+			g.Go(func() error {
+				got, err := q.ask(w.t.Context())
+				if err == nil {
+					err = check(q, got)
+				}
+				if err != nil {
+					return fmt.Errorf("%s: %w", q.dialect, err)
+				}
+				return nil
+			})
 		}
-		return err
+		return g.Wait()
 	})
 }
 

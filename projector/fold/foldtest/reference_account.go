@@ -20,7 +20,7 @@ const (
 
 // maxRepeats bounds the events that are known again although they are no longer kept in
 // detail.
-const maxRepeats = 128
+const maxRepeats = 1024
 
 // Account is the reference of one account.
 type Account struct {
