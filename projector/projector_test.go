@@ -215,6 +215,13 @@ type faultyStore struct {
 	fail    int  // so many commits fail
 	applied bool // but take effect
 	tries   int
+
+	lostGeneration bool
+}
+
+func (s *faultyStore) CreateGeneration(ctx context.Context, g view.Generation) (view.Generation, error) {
+	s.lostGeneration = false
+	return s.Store.CreateGeneration(ctx, g)
 }
 
 func (s *faultyStore) Commit(ctx context.Context, c *projector.Commit) (view.Position, error) {
@@ -734,8 +741,9 @@ func TestDamagedViewStopsThePartition(t *testing.T) {
 	f.stream.LastSequence = 1
 	f.restart()
 	f.open()
-	if err := f.handle(p, f.message(failed("alice"))); err == nil {
-		t.Error("a damaged view was folded onto")
+	var alarm *projector.Alarm
+	if err := f.handle(p, f.message(failed("alice"))); !errors.As(err, &alarm) || alarm.Reason != projector.AlarmDamaged {
+		t.Errorf("Handle on a damaged view: got %v, want alarm %s", err, projector.AlarmDamaged)
 	}
 	if err := f.Ready(); err == nil {
 		t.Error("ready with a damaged view")
@@ -784,6 +792,69 @@ func TestIdleOwnerNoticesALoss(t *testing.T) {
 	f.store.Flush()
 	if err := f.Handle(t.Context(), idle); !errors.Is(err, consumer.ErrRewind) {
 		t.Errorf("idle batch after the loss: got %v, want ErrRewind", err)
+	}
+}
+
+// The key that says which generation serves belongs to no partition: whoever loses it alone
+// gets it back.
+func TestLostGenerationIsPutBack(t *testing.T) {
+	f := newFixture(t)
+	f.open()
+	f.store.lostGeneration = true
+	for p := range partitions {
+		if err := f.Handle(t.Context(), &consumer.Batch{Partition: p}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f.store.lostGeneration {
+		t.Error("nobody has put the generation back")
+	}
+}
+
+// What the stream no longer holds cannot be waited for.
+func TestRefillEndsAtWhatTheStreamHolds(t *testing.T) {
+	f := newFixture(t)
+	f.open()
+	p := account("alice").Partition(partitions)
+	one, two := f.message(failed("alice")), f.message(failed("alice"))
+	f.mustHandle(p, one, two)
+	f.store.Flush()
+	f.open() // the target is 2
+	f.mustHandle(p, one)
+	f.stream.Last = consumer.Mark{Sequence: 1, Received: start + 1} // and 2 is deleted
+	idle := &consumer.Batch{Partition: p, Through: consumer.Mark{Sequence: 1, Received: start + 1}}
+	err := f.Handle(t.Context(), idle)
+	for n := 0; err == nil && n < 10; n++ {
+		err = f.Handle(t.Context(), idle)
+	}
+	if !errors.Is(err, consumer.ErrRewind) {
+		t.Fatalf("a refill that stands still: got %v, want ErrRewind", err)
+	}
+	f.open()
+	if pos := f.position(p); pos.Refilling() || pos.Sequence != 1 {
+		t.Errorf("after opening again: %+v, want sequence 1 and no target", pos)
+	}
+}
+
+// An owner that has lost the partition does not judge its events.
+func TestNoDeadLettersFromALostPartition(t *testing.T) {
+	f := newFixture(t)
+	f.open()
+	p := account("alice").Partition(partitions)
+	from := f.position(p)
+	to := from
+	to.Sequence = 7
+	if _, err := f.store.Store.Commit(t.Context(), &projector.Commit{Generation: generation, Partition: p, From: from, To: to}); err != nil {
+		t.Fatal(err)
+	}
+	f.next = 7
+	stranger := failed("alice")
+	stranger.Tenant = "nobody"
+	if err := f.handle(p, f.message(stranger)); !errors.Is(err, consumer.ErrRewind) {
+		t.Errorf("Handle: got %v, want ErrRewind", err)
+	}
+	if len(f.letters.sent) != 0 {
+		t.Errorf("dead letters: %v", f.letters.sent)
 	}
 }
 
