@@ -241,7 +241,7 @@ func TestDeadLetterObeysNoHeader(t *testing.T) {
 		hostile[name] = []string{value}
 	}
 	for sequence := range uint64(3) {
-		m := &Message{Sequence: sequence + 1, Subject: "pinstatus.events.sms.acme.k", Header: hostile, Payload: []byte("{}")}
+		m := &Message{Sequence: sequence + 1, Received: time.Now().UnixNano(), Subject: "pinstatus.events.sms.acme.k", Header: hostile, Payload: []byte("{}")}
 		ctx, cancel := context.WithTimeout(t.Context(), waitFor)
 		defer cancel()
 		if err := d.Publish(ctx, m, event.ReasonLate, "time"); err != nil {
@@ -265,7 +265,7 @@ func TestDeadLetterObeysNoHeader(t *testing.T) {
 func TestDeadLetterOfAReusedSequence(t *testing.T) {
 	_, js := broker(t, 1)
 	d := deadLetters(t, js)
-	m := Message{Sequence: 7, Subject: "pinstatus.events.sms.acme.k", Payload: []byte("old")}
+	m := Message{Sequence: 7, Received: time.Now().UnixNano(), Subject: "pinstatus.events.sms.acme.k", Payload: []byte("old")}
 	for _, payload := range []string{"old", "old", "new"} {
 		m.Payload = []byte(payload)
 		if err := d.Publish(t.Context(), &m, event.ReasonInvalid, "x"); err != nil {
@@ -290,7 +290,7 @@ func TestDeadLetterIsTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := deadLetters(t, js)
-	m := &Message{Sequence: 7, Subject: "pinstatus.events.sms.acme.k", Payload: []byte("x")}
+	m := &Message{Sequence: 7, Received: time.Now().UnixNano(), Subject: "pinstatus.events.sms.acme.k", Payload: []byte("x")}
 	done := make(chan error, 1)
 	go func() { done <- d.Publish(t.Context(), m, event.ReasonInvalid, "x") }()
 	eventually(t, "a retry", func() bool { return testutil.ToFloat64(d.retries) > 0 })
@@ -330,7 +330,7 @@ func TestFloodOfDeadLetters(t *testing.T) {
 	letters := make([]DeadLetter, flood)
 	for i := range letters {
 		letters[i] = DeadLetter{
-			Message: &Message{Sequence: uint64(i + 1), Subject: "pinstatus.events.sms.acme.k", Payload: fmt.Appendf(nil, "%d", i)},
+			Message: &Message{Sequence: uint64(i + 1), Received: time.Now().UnixNano(), Subject: "pinstatus.events.sms.acme.k", Payload: fmt.Appendf(nil, "%d", i)},
 			Reason:  event.ReasonMalformed, Detail: "payload",
 		}
 	}
@@ -346,5 +346,28 @@ func TestFloodOfDeadLetters(t *testing.T) {
 	}
 	if time.Since(began) > time.Minute {
 		t.Error("took longer than a minute")
+	}
+}
+
+// A replay of the stream does not bring back a dead letter that has been kept for its time.
+func TestExpiredDeadLetterIsNotWrittenAgain(t *testing.T) {
+	_, js := broker(t, 1)
+	d := deadLetters(t, js)
+	at := func(age time.Duration) int64 { return time.Now().Add(-age).UnixNano() }
+	old := DeadLetter{
+		Message: &Message{Sequence: 7, Received: at(defaultDeadLetterAge + time.Minute), Subject: "pinstatus.events.sms.acme.k"},
+		Reason:  event.ReasonInvalid,
+	}
+	young := old
+	young.Message = &Message{Sequence: 8, Received: at(defaultDeadLetterAge - time.Minute), Subject: "pinstatus.events.sms.acme.k"}
+	if err := d.PublishAll(t.Context(), []DeadLetter{old, young}); err != nil {
+		t.Fatal(err)
+	}
+	d.stored(t, "pinstatus.dlq.sms.acme.8")
+	if n := letterCount(t, js); n != 1 {
+		t.Errorf("%d dead letters, want the one that has not expired", n)
+	}
+	if got := testutil.ToFloat64(d.expired); got != 1 {
+		t.Errorf("expired: counted %v, want 1", got)
 	}
 }

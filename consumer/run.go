@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -26,6 +27,8 @@ type Consumer struct {
 	api     *api
 	log     *zap.Logger
 	metrics *metrics
+
+	read atomic.Uint64 // how far the stream has been read, for metrics
 
 	mu    sync.Mutex
 	fault error // why it is not reading

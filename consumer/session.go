@@ -35,6 +35,7 @@ func (c *Consumer) session(ctx context.Context) error {
 		c.log.Warn("the event stream does not begin with its first message: it was purged, or messages were deleted from it",
 			zap.Uint64("first", stream.First))
 	}
+	c.metrics.progress(stream.LastSequence, c.read.Load())
 	from, err := c.opts.Handler.Open(ctx, stream)
 	if err != nil {
 		return &restart{reasonOpen, err}
@@ -42,7 +43,8 @@ func (c *Consumer) session(ctx context.Context) error {
 	if err := c.checkPlace(ctx, stream, from); err != nil {
 		return err
 	}
-	return c.read(ctx, stream, slices.Clone(from), broken)
+	c.read.Store(slices.Min(from))
+	return c.follow(ctx, stream, slices.Clone(from), broken)
 }
 
 // connected waits for a connection.
@@ -84,8 +86,8 @@ func (c *Consumer) checkPlace(ctx context.Context, s Stream, from []uint64) erro
 	return nil
 }
 
-// read reads the stream from the Handler's place.
-func (c *Consumer) read(ctx context.Context, stream Stream, from []uint64, broken <-chan nats.Status) error {
+// follow reads the stream from the Handler's place.
+func (c *Consumer) follow(ctx context.Context, stream Stream, from []uint64, broken <-chan nats.Status) error {
 	start := slices.Min(from) + 1
 	queues := make([]*queue, stream.Partitions)
 	for i := range queues {

@@ -88,6 +88,7 @@ func (c *Consumer) probe(ctx context.Context, s Stream, place *place) (found, er
 	case info.State.LastSeq < read.Sequence:
 		return fmt.Errorf("the stream ends at %d, and was read up to %d", info.State.LastSeq, read.Sequence), nil
 	}
+	c.read.Store(read.Sequence)
 	c.metrics.progress(info.State.LastSeq, read.Sequence)
 	return nil, nil
 }

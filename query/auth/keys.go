@@ -9,6 +9,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
+	"strings"
 
 	"github.com/MicahParks/jwkset"
 )
@@ -33,6 +35,14 @@ type signingKey struct {
 	key       crypto.PublicKey
 }
 
+// CheckKeySet says why an Authenticator would not take a JWK set (RFC 7517) as an issuer's
+// keys: it is none, or no key in it verifies RS256, ES256 or EdDSA signatures. The error
+// says what is wrong with each key. Unusable keys beside a usable one are no error.
+func CheckKeySet(raw []byte) error {
+	_, err := parseKeys(raw)
+	return err
+}
+
 // parseKeys reads a JWK set (RFC 7517). Keys that are not for one of Algorithms, or not for
 // signatures, or cannot be read, are left out, as RFC 7517 asks; a set of which none is
 // left is an error.
@@ -44,45 +54,72 @@ func parseKeys(raw []byte) (*keySet, error) {
 		return nil, fmt.Errorf("JWK set: %w", err)
 	}
 	set := &keySet{raw: string(raw)}
-	for _, k := range doc.Keys {
-		if key, ok := parseKey(k); ok {
-			set.keys = append(set.keys, key)
+	var unusable []string
+	for i, k := range doc.Keys {
+		key, err := parseKey(k)
+		if err != nil {
+			unusable = append(unusable, fmt.Sprintf("key %d: %v", i+1, err))
+			continue
 		}
+		set.keys = append(set.keys, key)
 	}
 	if len(set.keys) == 0 {
-		return nil, errors.New("JWK set: no key for RS256, ES256 or EdDSA signatures")
+		const none = "JWK set: no key for RS256, ES256 or EdDSA signatures"
+		if len(unusable) == 0 {
+			return nil, errors.New(none)
+		}
+		return nil, errors.New(none + ": " + strings.Join(unusable[:min(len(unusable), maxReasons)], "; "))
 	}
 	return set, nil
 }
 
-func parseKey(raw json.RawMessage) (signingKey, bool) {
+// maxReasons bounds how many unusable keys an error tells of.
+const maxReasons = 10
+
+// parseKey reads one key of a set; the error says why it is not usable.
+func parseKey(raw json.RawMessage) (signingKey, error) {
 	jwk, err := jwkset.NewJWKFromRawJSON(raw, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
 	if err != nil {
-		return signingKey{}, false
+		return signingKey{}, err
 	}
 	meta := jwk.Marshal()
 	k := signingKey{id: meta.KID, key: jwk.Key()}
-	switch key := k.key.(type) {
-	case *rsa.PublicKey:
-		if key.N.BitLen() >= minRSABits {
-			k.algorithm = "RS256"
-		}
-	case *ecdsa.PublicKey:
-		if key.Curve == elliptic.P256() {
-			k.algorithm = "ES256"
-		}
-	case ed25519.PublicKey:
-		k.algorithm = "EdDSA"
+	if k.algorithm, err = algorithmOf(k.key); err != nil {
+		return signingKey{}, err
 	}
 	switch {
-	case k.algorithm == "":
-		return signingKey{}, false
 	case meta.ALG != "" && meta.ALG.String() != k.algorithm:
-		return signingKey{}, false
+		return signingKey{}, fmt.Errorf("is for %q, not %s", meta.ALG, k.algorithm)
 	case meta.USE != "" && meta.USE != jwkset.UseSig:
-		return signingKey{}, false
+		return signingKey{}, fmt.Errorf("is for use %q, not signatures", meta.USE)
 	}
-	return k, true
+	return k, nil
+}
+
+// algorithmOf is the one of Algorithms that a public key is for. The error says why it is
+// for none.
+func algorithmOf(key crypto.PublicKey) (string, error) {
+	switch key := key.(type) {
+	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits < minRSABits {
+			return "", fmt.Errorf("RSA key of %d bits, fewer than %d", bits, minRSABits)
+		}
+		if key.E < 3 || key.E > math.MaxInt32 || key.E%2 == 0 {
+			return "", errors.New("RSA key with an improper exponent")
+		}
+		return "RS256", nil
+	case *ecdsa.PublicKey:
+		if key.Curve != elliptic.P256() {
+			return "", errors.New("EC key on another curve than P-256")
+		}
+		if _, err := key.ECDH(); err != nil {
+			return "", errors.New("EC key whose point is not on its curve")
+		}
+		return "ES256", nil
+	case ed25519.PublicKey:
+		return "EdDSA", nil
+	}
+	return "", errors.New("not a kind of key for RS256, ES256 or EdDSA")
 }
 
 // find is the key with the id for the algorithm. A token that names no key is for the only
