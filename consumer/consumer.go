@@ -60,7 +60,8 @@ type Stream struct {
 	// so that what it holds is not the whole history.
 	Trimmed bool
 
-	limited bool // messages may fall off its start
+	// Limited says that messages may fall off the start by such limits, from now on.
+	Limited bool
 
 	// Received looks up the broker's timestamp of the message at a sequence; false if
 	// the stream does not hold it.

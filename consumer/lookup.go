@@ -168,8 +168,8 @@ func (a *api) describe(ctx context.Context) (Stream, error) {
 	}
 	c := &info.Config
 	// A full stream that refuses new messages does not drop old ones.
-	s.limited = c.MaxAge > 0 || c.MaxMsgsPerSubject > 0 ||
+	s.Limited = c.MaxAge > 0 || c.MaxMsgsPerSubject > 0 ||
 		c.Discard == jetstream.DiscardOld && (c.MaxBytes > 0 || c.MaxMsgs > 0)
-	s.Trimmed = s.limited && s.First > max(1, c.FirstSeq)
+	s.Trimmed = s.Limited && s.First > max(1, c.FirstSeq)
 	return s, nil
 }

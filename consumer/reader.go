@@ -24,6 +24,9 @@ const (
 	pullHeartbeat = time.Second
 )
 
+// manyDeleted is a gap that is no erasure of one key's events.
+const manyDeleted = 1000
+
 // place is how far the stream has proven to be read: every message up to it is in the
 // queue of its partition, or has left it.
 type place struct {
@@ -166,7 +169,7 @@ func (r *reader) message(ctx context.Context, m *nats.Msg) error {
 		return &restart{reasonGap, fmt.Errorf("message %d of the stream where %d or a later one follows", d.sequence, r.next)}
 	}
 	if d.sequence > r.next {
-		if err := r.skipped(ctx); err != nil {
+		if err := r.skipped(ctx, d.sequence); err != nil {
 			return err
 		}
 	}
@@ -209,8 +212,11 @@ func (r *reader) put(ctx context.Context, q *queue, it item) bool {
 // deleted one by one leave such gaps, and mean nothing. But if the stream now begins behind
 // r.next its limits may have removed what nobody has read, which the Handler has to know.
 // It does know what was missing when it opened.
-func (r *reader) skipped(ctx context.Context) error {
-	if !r.stream.limited || !r.begun && r.next < r.stream.First {
+//
+// It asks the broker each time, so it lets small gaps pass in a stream without limits:
+// erasures leave many of them.
+func (r *reader) skipped(ctx context.Context, to uint64) error {
+	if !r.begun && r.next < r.stream.First || !r.stream.Limited && to-r.next < manyDeleted {
 		return nil
 	}
 	info, err := r.api.info(ctx)

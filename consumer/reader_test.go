@@ -123,11 +123,11 @@ func TestStreamIsDescribed(t *testing.T) {
 	if err := Apply(t.Context(), js, limits); err != nil {
 		t.Fatal(err)
 	}
-	compare("limited", Stream{Created: created, Partitions: 4, First: 2, Last: last, LastSequence: 10, Trimmed: true})
+	compare("limited", Stream{Created: created, Partitions: 4, First: 2, Last: last, LastSequence: 10, Limited: true, Trimmed: true})
 	if err := stream.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	compare("purged", Stream{Created: created, Partitions: 4, First: 11, LastSequence: 10, Trimmed: true})
+	compare("purged", Stream{Created: created, Partitions: 4, First: 11, LastSequence: 10, Limited: true, Trimmed: true})
 }
 
 // A partition without messages follows the stream, also to a last message that is not its
