@@ -1,10 +1,13 @@
 package consumer
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/pinstatus/pinstatus/consumer/event"
 )
 
 func TestParseDelivery(t *testing.T) {
@@ -55,14 +58,16 @@ func FuzzParseDelivery(f *testing.F) {
 }
 
 func TestSubjects(t *testing.T) {
+	k, kx := event.Partition("acme", "k", 16), event.Partition("acme", "k%20x", 16)
 	tests := []struct {
 		stored    string
 		partition int
 		published string
 		ok        bool
 	}{
-		{"pinstatus.p.0.sms.acme.k", 0, "pinstatus.events.sms.acme.k", true},
-		{"pinstatus.p.15.sms.acme.k%20x", 15, "pinstatus.events.sms.acme.k%20x", true},
+		{fmt.Sprintf("pinstatus.p.%d.sms.acme.k", k), k, "pinstatus.events.sms.acme.k", true},
+		{fmt.Sprintf("pinstatus.p.%d.sms.acme.k%%20x", kx), kx, "pinstatus.events.sms.acme.k%20x", true},
+		{fmt.Sprintf("pinstatus.p.%d.sms.acme.k", (k+1)%16), 0, "pinstatus.events.sms.acme.k", false},
 		{"pinstatus.events.sms.acme", 0, "pinstatus.events.sms.acme", true},
 		{"pinstatus.events.p.3.x.y", 0, "pinstatus.events.p.3.x.y", true},
 		{"pinstatus.p.16.sms.acme.k", 0, "pinstatus.events.sms.acme.k", false},

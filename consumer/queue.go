@@ -22,6 +22,7 @@ type queue struct {
 
 	ready chan struct{} // holds a token once the queue is no longer empty
 	space chan struct{} // holds a token once a put that found no space may try again
+	carry chan struct{} // holds a token once the Handler should be told how far the stream has been read
 
 	mu      sync.Mutex
 	ring    []item
@@ -37,6 +38,7 @@ func newQueue(maxItems, maxBytes int) *queue {
 		maxBytes: maxBytes,
 		ready:    make(chan struct{}, 1),
 		space:    make(chan struct{}, 1),
+		carry:    make(chan struct{}, 1),
 	}
 }
 

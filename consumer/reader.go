@@ -74,6 +74,7 @@ type reader struct {
 	// What follows belongs to the subscription's goroutine.
 	next        uint64 // sequence of the next message if none in between is deleted
 	begun       bool   // a message has come
+	caughtUp    bool   // with what the stream held when it was opened
 	consumerSeq uint64 // of the last message
 	outstanding int    // messages that the broker may still send
 }
@@ -91,7 +92,7 @@ func newReader(a *api, s Stream, from []uint64, start uint64, queues []*queue, f
 	}
 	r := &reader{
 		nc: nc, api: a, stream: s, from: from, queues: queues, fail: fail,
-		inbox: nc.NewInbox(), request: request, next: start,
+		inbox: nc.NewInbox(), request: request, next: start, caughtUp: start > s.Last.Sequence,
 	}
 	r.place.store(Mark{Sequence: start - 1}) // the Handler's word
 	return r, nil
@@ -186,6 +187,13 @@ func (r *reader) message(ctx context.Context, m *nats.Msg) error {
 		return nil // the end
 	}
 	r.place.store(Mark{Sequence: d.sequence, Received: d.received})
+	if !r.caughtUp && d.sequence >= r.stream.Last.Sequence {
+		// A Handler that refills waits for this place in every partition.
+		r.caughtUp = true
+		for _, q := range r.queues {
+			signal(q.carry)
+		}
+	}
 	return nil
 }
 

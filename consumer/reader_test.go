@@ -119,7 +119,7 @@ func TestStreamIsDescribed(t *testing.T) {
 		t.Error("received(10): held after its deletion")
 	}
 
-	limits := Streams{Limits: &Limits{MaxAge: 24 * time.Hour}}
+	limits := Streams{Limits: Limits{MaxAge: new(24 * time.Hour)}}
 	if err := Apply(t.Context(), js, limits); err != nil {
 		t.Fatal(err)
 	}

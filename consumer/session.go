@@ -120,7 +120,7 @@ func (c *Consumer) follow(ctx context.Context, stream Stream, from []uint64, bro
 	var running sync.WaitGroup
 	for i, q := range queues {
 		w := &worker{
-			opts: &c.opts, metrics: c.metrics, partition: i, partitions: stream.Partitions,
+			opts: &c.opts, metrics: c.metrics, partition: i,
 			queue: q, place: &r.place, through: Mark{Sequence: from[i]},
 		}
 		running.Go(func() {

@@ -17,6 +17,9 @@ type setting struct {
 	want any                                 // what it has to be, for people
 	ok   func(c *jetstream.StreamConfig) bool
 	set  func(c *jetstream.StreamConfig)
+	// differ says in short how a stream differs; empty if is and want say it best. It may
+	// be nil.
+	differ func(c *jetstream.StreamConfig) string
 	// harm says what a change to set would destroy in a stream of this state; nil if no
 	// change of this setting can.
 	harm func(old *jetstream.StreamConfig, state *jetstream.StreamState) string
@@ -74,8 +77,11 @@ func eventSettings(s *Streams) []setting {
 		messageSize(MaxMessageSize),
 		exactly("discard", jetstream.DiscardNew, func(c *config) *jetstream.DiscardPolicy { return &c.Discard }),
 	}
-	if s.Limits != nil {
-		settings = append(settings, maxAge(s.Limits.MaxAge), maxBytes(s.Limits.MaxBytes))
+	if age := s.Limits.MaxAge; age != nil {
+		settings = append(settings, maxAge(*age))
+	}
+	if size := s.Limits.MaxBytes; size != nil {
+		settings = append(settings, maxBytes(*size))
 	}
 	return settings
 }
@@ -114,6 +120,9 @@ func messageSize(want int32) setting {
 
 func maxAge(want time.Duration) setting {
 	s := exactly("age limit", want, func(c *jetstream.StreamConfig) *time.Duration { return &c.MaxAge })
+	if want == 0 {
+		s.want = "none"
+	}
 	s.harm = func(_ *jetstream.StreamConfig, state *jetstream.StreamState) string {
 		if want > 0 && state.Msgs > 0 && time.Since(state.FirstTime) > want {
 			return fmt.Sprintf("deletes messages: the oldest is of %s", state.FirstTime.Format(time.RFC3339))
@@ -164,6 +173,16 @@ func duplicates() setting {
 	}
 }
 
+// difference tells a stream's value from the one wanted.
+func (s *setting) difference(c *jetstream.StreamConfig) string {
+	if s.differ != nil {
+		if text := s.differ(c); text != "" {
+			return text
+		}
+	}
+	return fmt.Sprintf("%s is %v, want %v", s.name, s.is(c), s.want)
+}
+
 // streamSpec is what one stream has to be. Its settings are applied in their order.
 type streamSpec struct {
 	name     string
@@ -174,7 +193,7 @@ func (s *streamSpec) differences(c *jetstream.StreamConfig) []string {
 	var found []string
 	for _, set := range s.settings {
 		if !set.ok(c) {
-			found = append(found, fmt.Sprintf("%s is %v, want %v", set.name, set.is(c), set.want))
+			found = append(found, set.difference(c))
 		}
 	}
 	return found
@@ -220,7 +239,7 @@ func (s *streamSpec) apply(ctx context.Context, js jetstream.JetStream, force bo
 		}
 		if set.harm != nil && !force {
 			if harm := set.harm(&info.Config, &info.State); harm != "" {
-				harms = append(harms, fmt.Sprintf("%s is %v, and a change to %v %s", set.name, set.is(&config), set.want, harm))
+				harms = append(harms, fmt.Sprintf("%s: the change %s", set.difference(&config), harm))
 			}
 		}
 		set.set(&config)

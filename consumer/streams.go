@@ -51,9 +51,8 @@ type Streams struct {
 	// gives a new one a single one.
 	Replicas int
 
-	// Limits of the event stream; nil leaves those of an existing stream as they are, and
-	// gives a new one none. Views cannot be rebuilt from events that a limit removed.
-	Limits *Limits
+	// Limits of the event stream. Views cannot be rebuilt from events that a limit removed.
+	Limits Limits
 
 	// DeadLetterAge is how long a dead letter is kept; 30 days if zero.
 	DeadLetterAge time.Duration
@@ -64,34 +63,56 @@ type Streams struct {
 	Force bool
 }
 
-// Limits bound the event stream.
+// Limits bound the event stream. One that is nil stays as it is in an existing stream, and
+// is none in a new one.
 type Limits struct {
-	// MaxAge is how long an event is kept; for ever if zero.
-	MaxAge time.Duration
-	// MaxBytes is how large the stream may grow; without bound if zero. A full stream
+	// MaxAge is how long an event is kept, at least 100 ms; zero lifts the limit.
+	MaxAge *time.Duration
+	// MaxBytes is how large the stream may grow; zero lifts the limit. A full stream
 	// refuses new events, so that a gateway learns of it: it never drops old ones for them.
-	MaxBytes int64
+	MaxBytes *int64
 }
 
-func (s *Streams) validate() error {
-	switch {
-	case s.Partitions < 0 || s.Partitions > MaxPartitions:
-		return fmt.Errorf("streams: %d partitions: not from 1 to %d", s.Partitions, MaxPartitions)
-	case s.Replicas < 0 || s.Replicas > 5:
-		return fmt.Errorf("streams: %d replicas: not from 1 to 5", s.Replicas)
-	case s.DeadLetterAge < 0:
-		return errors.New("streams: negative age of dead letters")
-	case s.Limits != nil && (s.Limits.MaxAge < 0 || s.Limits.MaxBytes < 0):
-		return errors.New("streams: negative limit")
+const (
+	maxReplicas = 5                      // the broker's own bound
+	minAge      = 100 * time.Millisecond // likewise, for an age limit
+)
+
+// SettingError is a member of Streams that no stream can have.
+type SettingError struct {
+	Setting string // the member's name, like Partitions
+	Problem string
+}
+
+func (e *SettingError) Error() string { return "streams: " + e.Setting + ": " + e.Problem }
+
+// Validate checks the values without a broker. Its error joins a *SettingError for each
+// that is wrong.
+func (s *Streams) Validate() error {
+	var errs []error
+	refuse := func(wrong bool, setting, format string, args ...any) {
+		if wrong {
+			errs = append(errs, &SettingError{setting, fmt.Sprintf(format, args...)})
+		}
 	}
-	return nil
+	refuse(s.Partitions < 0 || s.Partitions > MaxPartitions, "Partitions", "%d is not from 1 to %d", s.Partitions, MaxPartitions)
+	refuse(s.Replicas < 0 || s.Replicas > maxReplicas, "Replicas", "%d is not from 1 to %d", s.Replicas, maxReplicas)
+	if age := s.Limits.MaxAge; age != nil {
+		refuse(*age < 0, "MaxAge", "%s is negative; 0 lifts the limit", *age)
+		refuse(*age > 0 && *age < minAge, "MaxAge", "%s is less than %s", *age, minAge)
+	}
+	if size := s.Limits.MaxBytes; size != nil {
+		refuse(*size < 0, "MaxBytes", "%d is negative; 0 lifts the limit", *size)
+	}
+	refuse(s.DeadLetterAge != 0 && s.DeadLetterAge < minAge, "DeadLetterAge", "%s is less than %s", s.DeadLetterAge, minAge)
+	return errors.Join(errs...)
 }
 
 // Apply makes the streams, or changes those that exist, keeping what pinstatus has no say
 // in (placement, compression, description and the like). It refuses, with a *RefusedError,
 // to take a message away or to renumber the partitions of stored events: see Force.
 func Apply(ctx context.Context, js jetstream.JetStream, s Streams) error {
-	if err := s.validate(); err != nil {
+	if err := s.Validate(); err != nil {
 		return err
 	}
 	for _, spec := range s.specs() {
@@ -103,9 +124,10 @@ func Apply(ctx context.Context, js jetstream.JetStream, s Streams) error {
 }
 
 // Check compares the streams with what they have to be. Its error is a *StreamError that
-// names every difference, or several joined, unless the broker does not answer.
+// names every difference, or several joined, unless the broker does not answer or the
+// values wanted are impossible (see Streams.Validate).
 func Check(ctx context.Context, js jetstream.JetStream, s Streams) error {
-	if err := s.validate(); err != nil {
+	if err := s.Validate(); err != nil {
 		return err
 	}
 	var errs []error

@@ -78,7 +78,7 @@ func TestCheckNamesAndApplyMends(t *testing.T) {
 		{"other transform", EventStream, func(c *jetstream.StreamConfig) {
 			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "pinstatus.events.*.*.*", Destination: "pinstatus.p.{{partition(16,1,3)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}"}
 		}, Streams{}, []string{"subject transform"}},
-		{"other partitions", EventStream, func(c *jetstream.StreamConfig) { c.SubjectTransform = partitionTransform(4) }, Streams{Partitions: 16}, []string{"subject transform"}},
+		{"other partitions", EventStream, func(c *jetstream.StreamConfig) { c.SubjectTransform = partitionTransform(4) }, Streams{Partitions: 16}, []string{"4 partitions, want 16"}},
 		{"any partitions", EventStream, func(c *jetstream.StreamConfig) { c.SubjectTransform = partitionTransform(4) }, Streams{}, nil},
 		{
 			"limits", EventStream, func(c *jetstream.StreamConfig) { c.MaxMsgs, c.MaxMsgsPerSubject, c.MaxMsgSize = 9, 3, 1024 },
@@ -86,10 +86,10 @@ func TestCheckNamesAndApplyMends(t *testing.T) {
 			[]string{"largest number of messages", "largest number of messages of a subject", "largest message"},
 		},
 		{"discard", EventStream, func(c *jetstream.StreamConfig) { c.Discard = jetstream.DiscardOld }, Streams{}, []string{"discard"}},
-		{"no age limit wanted", EventStream, func(c *jetstream.StreamConfig) { c.MaxAge = time.Hour }, Streams{Limits: &Limits{}}, []string{"age limit"}},
-		{"no size limit wanted", EventStream, func(c *jetstream.StreamConfig) { c.MaxBytes = 1 << 30 }, Streams{Limits: &Limits{}}, []string{"size limit"}},
-		{"limits wanted", EventStream, func(*jetstream.StreamConfig) {}, Streams{Limits: &Limits{MaxAge: time.Hour, MaxBytes: 1 << 30}}, []string{"age limit", "size limit"}},
-		{"short age", EventStream, func(*jetstream.StreamConfig) {}, Streams{Limits: &Limits{MaxAge: time.Minute}}, []string{"age limit"}},
+		{"no age limit wanted", EventStream, func(c *jetstream.StreamConfig) { c.MaxAge, c.MaxBytes = time.Hour, 1<<30 }, Streams{Limits: Limits{MaxAge: new(time.Duration(0))}}, []string{"age limit"}},
+		{"no size limit wanted", EventStream, func(c *jetstream.StreamConfig) { c.MaxAge, c.MaxBytes = time.Hour, 1<<30 }, Streams{Limits: Limits{MaxBytes: new(int64(0))}}, []string{"size limit"}},
+		{"limits wanted", EventStream, func(*jetstream.StreamConfig) {}, Streams{Limits: Limits{MaxAge: new(time.Hour), MaxBytes: new(int64(1 << 30))}}, []string{"age limit", "size limit"}},
+		{"short age", EventStream, func(*jetstream.StreamConfig) {}, Streams{Limits: Limits{MaxAge: new(time.Minute)}}, []string{"age limit"}},
 		{"duplicate window", EventStream, func(c *jetstream.StreamConfig) { c.Duplicates = time.Hour }, Streams{}, []string{"duplicate window"}},
 		{"no acknowledgements", EventStream, func(c *jetstream.StreamConfig) { c.NoAck = true }, Streams{}, []string{"no acknowledgement"}},
 		{"roll-up", EventStream, func(c *jetstream.StreamConfig) { c.AllowRollup = true }, Streams{}, []string{"roll-up headers"}},
@@ -168,9 +168,9 @@ func TestApplyRefusesHarm(t *testing.T) {
 		cfg  Streams
 		harm string
 	}{
-		{"partitions", Streams{Partitions: 32}, "leaves 100 events under partitions"},
-		{"size", Streams{Limits: &Limits{MaxBytes: 1000}}, "deletes messages: the stream holds"},
-		{"age", Streams{Limits: &Limits{MaxAge: time.Millisecond * 200}}, "deletes messages: the oldest is of"},
+		{"partitions", Streams{Partitions: 32}, "8 partitions, want 32: the change leaves 100 events under partitions"},
+		{"size", Streams{Limits: Limits{MaxBytes: new(int64(1000))}}, "deletes messages: the stream holds"},
+		{"age", Streams{Limits: Limits{MaxAge: new(200 * time.Millisecond)}}, "deletes messages: the oldest is of"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -208,7 +208,7 @@ func TestApplyRefusesHarm(t *testing.T) {
 // A stream that is full refuses events, and keeps those it has.
 func TestFullStreamRefuses(t *testing.T) {
 	js := natstest.Start(t).JetStream()
-	if err := Apply(t.Context(), js, Streams{Limits: &Limits{MaxBytes: 10_000}}); err != nil {
+	if err := Apply(t.Context(), js, Streams{Limits: Limits{MaxBytes: new(int64(10_000))}}); err != nil {
 		t.Fatal(err)
 	}
 	var err error
@@ -257,31 +257,74 @@ func TestStoredPartition(t *testing.T) {
 			if b.String() != subject {
 				t.Errorf("published: got %s, want %s", b.String(), subject)
 			}
-			if err := checkPartition(subject, got, partitions); err != nil {
-				t.Error(err)
-			}
+		}
+	}
+}
+
+// A limit that is not given stays as it is, and one that is zero is lifted.
+func TestLimitsAreSetOneByOne(t *testing.T) {
+	js := natstest.Start(t).JetStream()
+	steps := []struct {
+		name  string
+		set   Limits
+		age   time.Duration
+		bytes int64
+	}{
+		{"none in a new stream", Limits{}, 0, -1},
+		{"size", Limits{MaxBytes: new(int64(1 << 30))}, 0, 1 << 30},
+		{"age", Limits{MaxAge: new(720 * time.Hour)}, 720 * time.Hour, 1 << 30},
+		{"neither", Limits{}, 720 * time.Hour, 1 << 30},
+		{"size lifted", Limits{MaxBytes: new(int64(0))}, 720 * time.Hour, -1},
+		{"age lifted", Limits{MaxAge: new(time.Duration(0))}, 0, -1},
+	}
+	for _, step := range steps {
+		s := Streams{Limits: step.set}
+		if err := Apply(t.Context(), js, s); err != nil {
+			t.Fatalf("%s: %v", step.name, err)
+		}
+		if err := Check(t.Context(), js, s); err != nil {
+			t.Errorf("%s: check after apply: %v", step.name, err)
+		}
+		if c := config(t, js, EventStream); c.MaxAge != step.age || c.MaxBytes != step.bytes {
+			t.Errorf("%s: limits %s and %d bytes, want %s and %d", step.name, c.MaxAge, c.MaxBytes, step.age, step.bytes)
 		}
 	}
 }
 
 func TestStreamsValidate(t *testing.T) {
 	tests := []struct {
-		cfg Streams
-		ok  bool
+		cfg  Streams
+		want []string // settings at fault
 	}{
-		{Streams{}, true},
-		{Streams{Partitions: MaxPartitions, Replicas: 5, Limits: &Limits{MaxAge: 1, MaxBytes: 1}, DeadLetterAge: 1}, true},
-		{Streams{Partitions: -1}, false},
-		{Streams{Partitions: MaxPartitions + 1}, false},
-		{Streams{Replicas: 6}, false},
-		{Streams{Replicas: -1}, false},
-		{Streams{DeadLetterAge: -1}, false},
-		{Streams{Limits: &Limits{MaxAge: -1}}, false},
-		{Streams{Limits: &Limits{MaxBytes: -1}}, false},
+		{Streams{}, nil},
+		{Streams{
+			Partitions: MaxPartitions, Replicas: 5, DeadLetterAge: time.Hour,
+			Limits: Limits{MaxAge: new(100 * time.Millisecond), MaxBytes: new(int64(1))},
+		}, nil},
+		{Streams{Limits: Limits{MaxAge: new(time.Duration(0)), MaxBytes: new(int64(0))}}, nil},
+		{Streams{Partitions: -1}, []string{"Partitions"}},
+		{Streams{Partitions: MaxPartitions + 1}, []string{"Partitions"}},
+		{Streams{Replicas: 6}, []string{"Replicas"}},
+		{Streams{Replicas: -1}, []string{"Replicas"}},
+		{Streams{DeadLetterAge: -1}, []string{"DeadLetterAge"}},
+		{Streams{Limits: Limits{MaxAge: new(-time.Hour)}}, []string{"MaxAge"}},
+		{Streams{Limits: Limits{MaxAge: new(time.Millisecond)}}, []string{"MaxAge"}},
+		{Streams{Limits: Limits{MaxBytes: new(int64(-1))}}, []string{"MaxBytes"}},
+		{Streams{Partitions: 2000, Replicas: 9}, []string{"Partitions", "Replicas"}},
 	}
 	for _, tt := range tests {
-		if err := tt.cfg.validate(); (err == nil) != tt.ok {
-			t.Errorf("%+v: got %v, want ok %v", tt.cfg, err, tt.ok)
+		var got []string
+		if joined, ok := tt.cfg.Validate().(interface{ Unwrap() []error }); ok {
+			for _, err := range joined.Unwrap() {
+				var wrong *SettingError
+				if !errors.As(err, &wrong) {
+					t.Fatalf("%+v: error %T, want a *SettingError", tt.cfg, err)
+				}
+				got = append(got, wrong.Setting)
+			}
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: wrong are %q, want %q", tt.cfg, got, tt.want)
 		}
 	}
 }

@@ -58,6 +58,12 @@ func transform(partitions int) setting {
 			return n != 0 && (partitions == 0 || n == partitions)
 		},
 		set: func(c *jetstream.StreamConfig) { c.SubjectTransform = want },
+		differ: func(c *jetstream.StreamConfig) string {
+			if n := partitionsOf(c.SubjectTransform); n != 0 {
+				return fmt.Sprintf("%d partitions, want %d", n, partitions)
+			}
+			return ""
+		},
 		harm: func(_ *jetstream.StreamConfig, state *jetstream.StreamState) string {
 			if state.Msgs == 0 {
 				return ""

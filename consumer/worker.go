@@ -13,13 +13,12 @@ import (
 
 // worker hands what is queued of one partition to the Handler.
 type worker struct {
-	opts       *Options
-	metrics    *metrics
-	partition  int
-	partitions int
-	queue      *queue
-	place      *place
-	through    Mark // up to here the Handler has everything
+	opts      *Options
+	metrics   *metrics
+	partition int
+	queue     *queue
+	place     *place
+	through   Mark // up to here the Handler has everything
 
 	items    []item
 	messages []Message
@@ -45,6 +44,8 @@ func (w *worker) run(ctx, stop context.Context) error {
 		} else if !idle {
 			select {
 			case <-w.queue.ready:
+			case <-w.queue.carry:
+				idle = true
 			case <-timer.C:
 				idle = true
 			case <-stop.Done():
@@ -64,9 +65,7 @@ func (w *worker) run(ctx, stop context.Context) error {
 }
 
 func (w *worker) handle(ctx context.Context, through Mark) error {
-	if err := w.decode(); err != nil {
-		return &restart{reasonPartition, err}
-	}
+	w.decode()
 	w.batch = Batch{Partition: w.partition, Messages: w.messages, Through: through}
 	if err := w.opts.Handler.Handle(ctx, &w.batch); err != nil {
 		reason := reasonHandler
@@ -91,7 +90,7 @@ func (w *worker) handle(ctx context.Context, through Mark) error {
 }
 
 // decode makes w.messages of w.items.
-func (w *worker) decode() error {
+func (w *worker) decode() {
 	if cap(w.messages) < len(w.items) {
 		w.messages = make([]Message, len(w.items), max(len(w.items), min(w.opts.MaxBatch, 2*cap(w.messages))))
 	}
@@ -118,16 +117,8 @@ func (w *worker) decode() error {
 
 			headerSize: it.msg.Size() - len(it.msg.Subject) - len(it.msg.Reply) - len(it.msg.Data),
 		}
-		if err := checkPartition(m.Subject, w.partition, w.partitions); err != nil {
-			var wrong *PartitionError
-			if errors.As(err, &wrong) {
-				wrong.Sequence = m.Sequence
-			}
-			return err
-		}
 		m.Err = w.decodeEvent(m)
 	}
-	return nil
 }
 
 func (w *worker) decodeEvent(m *Message) *event.Error {

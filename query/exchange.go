@@ -15,6 +15,7 @@ type exchange struct {
 	waited     time.Duration // for a view to change
 	err        error         // why the handler could not answer
 	left       bool          // the client is gone: nothing is answered
+	tenant     *Tenant       // whose credential the request has; nil until its dialect has found out
 }
 
 type exchangeKey struct{}
@@ -32,6 +33,13 @@ func exchangeOf(ctx context.Context) *exchange {
 }
 
 func addWaited(ctx context.Context, d time.Duration) { exchangeOf(ctx).waited += d }
+
+// SetTenant keeps whose credential the request with ctx has, for TenantOf.
+func SetTenant(ctx context.Context, t *Tenant) { exchangeOf(ctx).tenant = t }
+
+// TenantOf is the tenant whose credential the request with ctx has; nil while it is not
+// known, or was not accepted.
+func TenantOf(ctx context.Context) *Tenant { return exchangeOf(ctx).tenant }
 
 // ErrorID makes an id for an error that is answered to the request with ctx. It is unique,
 // and the request's line in the log names it.
@@ -60,21 +68,33 @@ func requestID(r *http.Request) string {
 // recorder remembers which status was answered.
 type recorder struct {
 	http.ResponseWriter
-	code int // 0 until a status is written
+	body *body // nil if the request has none
+	code int   // 0 until a status is written
 }
 
 func (w *recorder) WriteHeader(code int) {
-	if w.code == 0 && code >= http.StatusOK {
-		w.code = code
+	if code >= http.StatusOK {
+		w.answers(code)
 	}
 	w.ResponseWriter.WriteHeader(code)
 }
 
 func (w *recorder) Write(b []byte) (int, error) {
-	if w.code == 0 {
-		w.code = http.StatusOK
-	}
+	w.answers(http.StatusOK)
 	return w.ResponseWriter.Write(b)
+}
+
+// answers notes the status of an answer that is about to be sent. Before an answer to a
+// request whose body is not all here, net/http would wait for the rest, to be able to use
+// the connection again: it is closed instead, and the answer sent at once.
+func (w *recorder) answers(code int) {
+	if w.code != 0 {
+		return
+	}
+	w.code = code
+	if w.body != nil && !w.body.ended {
+		w.Header().Set("Connection", "close")
+	}
 }
 
 // Unwrap is for http.ResponseController.

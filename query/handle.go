@@ -22,12 +22,15 @@ const maxDiscard = 64 << 10
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{requestID: requestID(r), began: time.Now()}
-	rec := &recorder{ResponseWriter: w}
+	rec := &recorder{ResponseWriter: w, body: s.boundBody(w, r)}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("X-Request-Id", x.requestID)
 	r = r.WithContext(withExchange(r.Context(), x))
+	if rec.body != nil {
+		r.Body = rec.body
+	}
 
 	rt := s.router.find(r)
 	deadline := x.began.Add(s.opts.WriteTimeout)
@@ -63,20 +66,18 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, rt *route) error
 		w.Header().Set("Allow", rt.allow)
 		return ErrMethodNotAllowed
 	}
-	if err := s.takeBody(w, r, rt); err != nil {
+	if err := takeBody(w, r, rt); err != nil {
 		return err
 	}
 	return handler(w, r)
 }
 
-// takeBody bounds the request's body in size and time. One that nobody reads is read here:
-// until it is, net/http does not notice a client that leaves.
-func (s *Server) takeBody(w http.ResponseWriter, r *http.Request, rt *route) error {
+// takeBody bounds the request's body in size. One that nobody reads is read here: until it
+// is, net/http does not notice a client that leaves.
+func takeBody(w http.ResponseWriter, r *http.Request, rt *route) error {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
-	control := http.NewResponseController(w)
-	_ = control.SetReadDeadline(time.Now().Add(s.opts.BodyTimeout)) // see ServeHTTP
 	if rt.MaxBody > 0 {
 		r.Body = http.MaxBytesReader(w, r.Body, rt.MaxBody)
 		return nil
@@ -89,7 +90,6 @@ func (s *Server) takeBody(w http.ResponseWriter, r *http.Request, rt *route) err
 	case err != nil:
 		return fmt.Errorf("%w: %w", errBodyLost, err)
 	}
-	_ = control.SetReadDeadline(time.Time{})
 	return nil
 }
 

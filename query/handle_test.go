@@ -1,8 +1,12 @@
 package query
 
 import (
+	"bufio"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -130,5 +134,81 @@ func TestAccessLogAndMetrics(t *testing.T) {
 	}
 	if got := s.logs.FilterMessage("request").Len(); got >= 100 {
 		t.Errorf("%d requests logged: no sample", got)
+	}
+}
+
+// A request that is refused before its body is there is answered at once, and its
+// connection does not outlive the time that a body has.
+func TestIncompleteBodies(t *testing.T) {
+	const bodyTimeout = 500 * time.Millisecond
+	s := serve(t, func(o *ServerOptions) { o.BodyTimeout = bodyTimeout })
+	const (
+		length  = " HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc"
+		chunked = " HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabc"
+	)
+	for _, tc := range []struct {
+		request string
+		code    int
+	}{
+		{"POST /nope" + length, 404},
+		{"GET /nope" + chunked, 404},
+		{"POST /e/a/x" + length, 405},
+		{"POST /e/a/x" + chunked, 405},
+		{"POST /refuse" + length, 503},
+		{"OPTIONS *" + length, 404},
+	} {
+		t.Run(strings.Fields(tc.request)[0]+strings.Fields(tc.request)[1], func(t *testing.T) {
+			t.Parallel()
+			conn := s.dial()
+			began := time.Now()
+			if _, err := io.WriteString(conn, tc.request); err != nil {
+				t.Fatal(err)
+			}
+			answers := bufio.NewReader(conn)
+			resp, err := http.ReadResponse(answers, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if _, err := io.ReadAll(resp.Body); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(began); took >= bodyTimeout {
+				t.Errorf("answered after %s; want at once", took)
+			}
+			if resp.StatusCode != tc.code || !resp.Close {
+				t.Errorf("%d, Connection: close %t; want %d, true", resp.StatusCode, resp.Close, tc.code)
+			}
+			if b, err := io.ReadAll(answers); len(b) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Errorf("then %q, %v; want the connection closed", b, err)
+			}
+			if took := time.Since(began); took > 8*bodyTimeout {
+				t.Errorf("closed after %s; want about %s", took, bodyTimeout)
+			}
+		})
+	}
+}
+
+// A body that is all here does not cost the connection, and its time does not run on: what
+// takes longer afterwards is answered.
+func TestWholeBodies(t *testing.T) {
+	s := serve(t, func(o *ServerOptions) { o.BodyTimeout = 50 * time.Millisecond })
+	conn := s.dial()
+	answers := bufio.NewReader(conn)
+	for _, path := range []string{"/e/fixed/y", "/body", "/linger"} {
+		if _, err := io.WriteString(conn, "POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != 200 || resp.Close {
+			t.Errorf("%s: %d, Connection: close %t; want 200, false", path, resp.StatusCode, resp.Close)
+		}
 	}
 }

@@ -51,6 +51,7 @@ func TestPathsAsTheyWereSent(t *testing.T) {
 		{"OPTIONS /e/a/x", 405, "echo fails\n"},
 		{"GET /fail", 503, "echo fails\n"},
 		{"GET /empty", 200, ""},
+		{"OPTIONS *", 404, nothing},
 	} {
 		got := s.get(tc.line)
 		if got.code != tc.code || got.body != tc.body {

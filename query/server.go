@@ -25,7 +25,7 @@ type ServerOptions struct {
 	Ready []func() error
 
 	WriteTimeout time.Duration // from a request to its answer, apart from waiting; default 30s
-	BodyTimeout  time.Duration // for a request's body to arrive; default 10s
+	BodyTimeout  time.Duration // from a request's headers to the end of its body; default 10s
 	IdleTimeout  time.Duration // of a connection between requests; default 2m
 }
 
@@ -101,6 +101,8 @@ func NewServer(o ServerOptions) (*Server, error) {
 		IdleTimeout:    o.IdleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog:       errorLog,
+
+		DisableGeneralOptionsHandler: true, // "OPTIONS *" is counted and answered as all else
 	}
 	return s, nil
 }

@@ -51,6 +51,21 @@ func (d *echo) Routes() []Route {
 			_, err = w.Write(b)
 			return err
 		}}},
+		{Pattern: "/refuse", MaxBody: 10, Methods: map[string]Handler{http.MethodPost: func(http.ResponseWriter, *http.Request) error {
+			return ErrUnavailable
+		}}},
+		// Answers once its body's time is over; what ends its request first ends it without an answer.
+		{Pattern: "/linger", MaxBody: 10, Methods: map[string]Handler{http.MethodPost: func(_ http.ResponseWriter, r *http.Request) error {
+			if _, err := io.ReadAll(r.Body); err != nil {
+				return ErrBodyTooLarge
+			}
+			select {
+			case <-time.After(200 * time.Millisecond):
+				return nil
+			case <-r.Context().Done():
+				return r.Context().Err()
+			}
+		}}},
 		{Pattern: "/wait", MaxWait: time.Minute, Methods: get(func(_ http.ResponseWriter, r *http.Request) error {
 			d.entered <- struct{}{}
 			<-r.Context().Done()
@@ -81,15 +96,19 @@ type served struct {
 	logs    *observer.ObservedLogs
 }
 
-func serve(tb testing.TB) *served {
+func serve(tb testing.TB, change ...func(*ServerOptions)) *served {
 	tb.Helper()
 	core, logs := observer.New(zapcore.InfoLevel)
 	service, _ := newService(tb)
 	d := &echo{entered: make(chan struct{}, 10)}
-	s, err := NewServer(ServerOptions{
+	o := ServerOptions{
 		Service: service, Dialects: []Dialect{d}, Log: zap.New(core), Registerer: prometheus.NewPedanticRegistry(),
 		BodyTimeout: 100 * time.Millisecond,
-	})
+	}
+	for _, f := range change {
+		f(&o)
+	}
+	s, err := NewServer(o)
 	if err != nil {
 		tb.Fatal(err)
 	}

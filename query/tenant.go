@@ -37,12 +37,11 @@ type APIKey struct {
 }
 
 // Issuer is who may issue tokens for a tenant. Its keys are JWKS, or else come from
-// JWKSFile, from JWKSURL, or from the issuer's discovery document.
+// JWKSURL, or from the issuer's discovery document.
 type Issuer struct {
-	Issuer   string // the token's iss
-	Audience string // one of the token's aud
-	JWKS     json.RawMessage
-	JWKSFile string
+	Issuer   string          // the token's iss
+	Audience string          // one of the token's aud
+	JWKS     json.RawMessage // a JWK set (RFC 7517); nil if the keys are to be fetched
 	JWKSURL  string
 }
 

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/pinstatus/pinstatus/projector/view"
@@ -12,7 +13,8 @@ import (
 // service drains. An account that does not exist has no PIN set.
 //
 // The answer is read when the call begins, on every change, and once more when the time is
-// up, so that "not set" is true at that moment even if a notice was lost.
+// up or the service drains, so that "not set" is true at that moment even if a notice was
+// lost.
 //
 // The error is a *LimitError with ErrTooManyWaiters if the call would have to wait and has
 // no place to; ErrUnavailable if nothing can be said at first or in the end, as a store
@@ -51,6 +53,7 @@ func (s *Service) waitPIN(ctx context.Context, tp *topic, pinType string, wait t
 			return false, err
 		}
 		began := time.Now()
+		drains := false
 		select {
 		case <-changed:
 			version, changed = s.waiters.now(tp, false)
@@ -58,12 +61,38 @@ func (s *Service) waitPIN(ctx context.Context, tp *topic, pinType string, wait t
 			version, changed = s.waiters.now(tp, true)
 			last = true
 		case <-s.waiters.draining:
-			return false, nil
+			drains = true
 		case <-ctx.Done():
-			return false, ctx.Err()
 		}
 		addWaited(ctx, time.Since(began))
+		switch {
+		case ctx.Err() != nil:
+			return false, ctx.Err()
+		case drains && err != nil:
+			return false, err // a store that fails has no time left to come back
+		case drains:
+			return s.waitPINDraining(ctx, tp, pinType)
+		}
 	}
+}
+
+// drainRead bounds the last read of a wait that ends because the service drains: it may
+// have many to do, and must end within seconds.
+const drainRead = 2 * time.Second
+
+// waitPINDraining reads once more, as a change may have come together with the draining.
+func (s *Service) waitPINDraining(ctx context.Context, tp *topic, pinType string) (bool, error) {
+	bounded, cancel := context.WithTimeout(ctx, drainRead)
+	defer cancel()
+	version, _ := s.waiters.now(tp, true)
+	a, err := s.waiters.view(bounded, tp, version)
+	switch {
+	case ctx.Err() != nil:
+		return false, ctx.Err()
+	case err != nil && bounded.Err() != nil:
+		return false, fmt.Errorf("%w: last read while draining: %w", ErrUnavailable, err)
+	}
+	return isSet(a, pinType), err
 }
 
 func (s *Service) pinSet(ctx context.Context, key view.Key, pinType string) (bool, error) {

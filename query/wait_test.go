@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pinstatus/pinstatus/projector/view"
+	"github.com/pinstatus/pinstatus/query/internal/fakeviews"
 )
 
 func TestWaitTimesOutExactly(t *testing.T) {
@@ -107,6 +110,82 @@ func TestDrain(t *testing.T) {
 		views.PutAccount("acme", "a", isSetView)
 		expect(t, goWait(t.Context(), s, "a", time.Minute), result{Set: true})
 	})
+}
+
+// A change that comes together with the draining is answered, whichever is seen first.
+func TestDrainReadsOnceMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, views := newService(t)
+		lost, noticed := goWait(t.Context(), s, "lost", time.Minute), goWait(t.Context(), s, "noticed", time.Minute)
+		stillWaits(t, lost)
+		stillWaits(t, noticed)
+		views.PutAccount("acme", "lost", isSetView) // its notice is lost
+		s.notify(views.CommitAccount("acme", "noticed", isSetView))
+		s.Drain()
+		expect(t, lost, result{Set: true})
+		expect(t, noticed, result{Set: true})
+	})
+}
+
+// Draining must not turn "cannot say" into "not set".
+func TestDrainWhileTheStoreFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, views := newService(t)
+		results := goWait(t.Context(), s, "a", time.Minute)
+		stillWaits(t, results)
+		views.Fail(errors.New("connection refused"))
+		s.notify(view.Notice{Generation: 1, Partition: accountKey(acme, "a").Partition(4), From: 100, To: 101, Keys: []uint64{accountKey(acme, "a").Hash()}})
+		stillWaits(t, results)
+		reads := views.Reads()
+		s.Drain()
+		expect(t, results, result{Err: ErrUnavailable})
+		if got := views.Reads(); got != reads {
+			t.Errorf("%d reads of a store that fails; want none", got-reads)
+		}
+	})
+}
+
+// A store that hangs does not hold the draining up.
+func TestDrainWhileTheStoreHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, views := newService(t)
+		s.opts.ReadTimeout = time.Hour
+		results := goWait(t.Context(), s, "a", time.Minute)
+		stillWaits(t, results)
+		release := views.Hold()
+		s.Drain()
+		expect(t, results, result{Err: ErrUnavailable, After: drainRead})
+		release()
+	})
+}
+
+// However a wait ends, the time that it waited is told apart from the time to answer.
+func TestWaitedTimeIsToldApart(t *testing.T) {
+	for name, end := range map[string]func(s *Service, views *fakeviews.Views, leave func()){
+		"change": func(s *Service, views *fakeviews.Views, _ func()) {
+			s.notify(views.CommitAccount("acme", "a", isSetView))
+		},
+		"drain": func(s *Service, _ *fakeviews.Views, _ func()) { s.Drain() },
+		"leave": func(_ *Service, _ *fakeviews.Views, leave func()) { leave() },
+		"time":  func(*Service, *fakeviews.Views, func()) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, views := newService(t)
+				x := &exchange{}
+				ctx, leave := context.WithCancel(withExchange(t.Context(), x))
+				defer leave()
+				results := goWait(ctx, s, "a", 5*time.Second)
+				<-time.After(5*time.Second - 1)
+				stillWaits(t, results)
+				end(s, views, leave)
+				got := <-results
+				if x.waited != got.After || x.waited < 4*time.Second {
+					t.Errorf("waited %s, ended after %s; want the same", x.waited, got.After)
+				}
+			})
+		})
+	}
 }
 
 func TestWaiterLimits(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 )
 
 func newKey() *cobra.Command {
-	cmd := &cobra.Command{Use: "key", Short: "API keys"}
+	cmd := group(&cobra.Command{Use: "key", Short: "API keys"})
 	var asJSON bool
 	create := &cobra.Command{
 		Use: "new", Short: "Make an API key and the hash of it that goes into the configuration", Args: cobra.NoArgs,

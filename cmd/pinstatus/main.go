@@ -34,7 +34,7 @@ func run(ctx context.Context, args []string, in *os.File, out, errOut *os.File) 
 	case errors.As(err, &code):
 		return int(code)
 	default:
-		fmt.Fprintln(errOut, "pinstatus: "+err.Error())
+		fmt.Fprint(errOut, tell(err))
 		return 1
 	}
 }

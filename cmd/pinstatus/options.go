@@ -3,15 +3,15 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-
-	"github.com/pinstatus/pinstatus/consumer"
 )
 
 // options are the flags that the services and the operator commands share.
@@ -34,6 +34,8 @@ type options struct {
 	maxAge     time.Duration
 	maxBytes   int64
 	force      bool
+
+	flags *pflag.FlagSet // of the command; knows which were given
 }
 
 func (o *options) listen(f *pflag.FlagSet) {
@@ -44,7 +46,13 @@ func (o *options) admin(f *pflag.FlagSet) {
 	f.StringVar(&o.adminAddr, "admin-addr", "127.0.0.1:9090", "`address` of /metrics, /livez and /readyz")
 }
 
+func (o *options) embedded(f *pflag.FlagSet) {
+	f.StringVar(&o.natsAddr, "nats-addr", "127.0.0.1:4222", "`address` that the embedded NATS server listens on")
+	f.StringVar(&o.dataDir, "data-dir", "pinstatus-data", "`folder` of the embedded NATS server's streams")
+}
+
 func (o *options) nats(f *pflag.FlagSet, missing string) {
+	o.flags = f
 	f.StringVar(&o.natsURL, "nats-url", "", "`URL`s of the NATS servers, separated by commas ("+missing+")")
 	f.StringVar(&o.natsCreds, "nats-creds", "", "NATS credentials `file`")
 }
@@ -60,13 +68,11 @@ func (o *options) stream(f *pflag.FlagSet) {
 	f.IntVar(&o.replicas, "stream-replicas", 0, "`number` of copies that a NATS cluster keeps of each stream (default: as it is; 1 for a new one)")
 }
 
-// streams is how the streams are to be.
-func (o *options) streams() consumer.Streams {
-	s := consumer.Streams{Partitions: o.partitions, Replicas: o.replicas, Force: o.force}
-	if o.maxAge != 0 || o.maxBytes != 0 {
-		s.Limits = &consumer.Limits{MaxAge: o.maxAge, MaxBytes: o.maxBytes}
-	}
-	return s
+func (o *options) limits(f *pflag.FlagSet) {
+	f.DurationVar(&o.maxAge, "max-age", 0,
+		"`time` that an event is kept, 0 to lift the limit; views can only be rebuilt from what the stream holds (default: as it is; no limit for a new stream)")
+	f.Int64Var(&o.maxBytes, "max-bytes", 0,
+		"`size` in bytes at which the event stream refuses events, 0 to lift the limit (default: as it is; no limit for a new stream)")
 }
 
 func (o *options) configured(f *pflag.FlagSet, missing string) {
@@ -78,39 +84,50 @@ func (o *options) logging(f *pflag.FlagSet) {
 	f.StringVar(&o.logFormat, "log-format", "auto", "`format` of the log: json, console, or auto: console on a terminal")
 }
 
-// logger is the process' log, on standard error.
-func (o *options) logger() (*zap.Logger, error) {
-	level, err := zapcore.ParseLevel(o.logLevel)
-	if err != nil {
-		return nil, fmt.Errorf("--log-level: %w", err)
+const (
+	formatJSON    = "json"
+	formatConsole = "console"
+)
+
+// format is the format of a log that goes to out.
+func (o *options) format(out io.Writer) string {
+	if o.logFormat != "auto" {
+		return o.logFormat
 	}
-	format := o.logFormat
-	if format == "auto" {
-		format = "json"
-		if isTerminal(os.Stderr) {
-			format = "console"
-		}
+	if f, ok := out.(*os.File); ok && isTerminal(f) {
+		return formatConsole
 	}
-	cfg := zap.NewProductionConfig()
-	cfg.Level = zap.NewAtomicLevelAt(level)
-	cfg.DisableStacktrace = true
-	cfg.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	cfg.EncoderConfig.EncodeDuration = zapcore.StringDurationEncoder
-	switch format {
-	case "json":
-	case "console":
-		cfg.Encoding = "console"
-		cfg.DisableCaller = true
-		cfg.EncoderConfig.EncodeLevel = zapcore.CapitalLevelEncoder
-		cfg.EncoderConfig.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+	return formatJSON
+}
+
+// logger is the process' log.
+func (o *options) logger(out io.Writer) (*zap.Logger, error) {
+	level, ok := map[string]zapcore.Level{
+		"debug": zap.DebugLevel, "info": zap.InfoLevel, "warn": zap.WarnLevel, "error": zap.ErrorLevel,
+	}[strings.ToLower(o.logLevel)]
+	if !ok {
+		return nil, fmt.Errorf("--log-level: %q is not debug, info, warn or error", o.logLevel)
+	}
+	form := zap.NewProductionEncoderConfig()
+	form.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	form.EncodeDuration = zapcore.StringDurationEncoder
+	sink := zapcore.Lock(zapcore.AddSync(out))
+	opts := []zap.Option{zap.ErrorOutput(sink)}
+	var encoder zapcore.Encoder
+	switch o.format(out) {
+	case formatJSON:
+		encoder = zapcore.NewJSONEncoder(form)
+		opts = append(opts, zap.AddCaller())
+	case formatConsole:
+		form.EncodeLevel = zapcore.CapitalLevelEncoder
+		form.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		encoder = zapcore.NewConsoleEncoder(form)
 	default:
 		return nil, fmt.Errorf("--log-format: %q is not json, console or auto", o.logFormat)
 	}
-	log, err := cfg.Build()
-	if err != nil {
-		return nil, fmt.Errorf("log: %w", err)
-	}
-	return log, nil
+	// Of one message a hundred a second are enough, and then each hundredth.
+	core := zapcore.NewSamplerWithOptions(zapcore.NewCore(encoder, sink, level), time.Second, 100, 100)
+	return zap.New(core, opts...), nil
 }
 
 // onlyLoopback refuses addresses that others could reach.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -41,7 +40,7 @@ func (p *process) start(name string, run func(context.Context) error) {
 		defer close(done)
 		if err := run(ctx); err != nil && ctx.Err() == nil {
 			select {
-			case p.failed <- fmt.Errorf("%s: %w", name, err):
+			case p.failed <- &partError{name, err}:
 			default: // another part has failed first
 			}
 		}
@@ -64,6 +63,7 @@ func (p *process) wait(ctx context.Context) error {
 		p.log.Info("stopping")
 		return nil
 	case err := <-p.failed:
+		p.log.Info("stopping", zap.NamedError("cause", err)) // at once: the teardown takes its time
 		return err
 	}
 }

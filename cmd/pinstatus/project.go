@@ -20,7 +20,7 @@ func newProject() *cobra.Command {
 It checks that the streams are as they have to be, and changes nothing there: that is
 what "pinstatus streams apply" is for.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd.Context(), (*service).project)
+			return o.run(cmd, (*service).project)
 		},
 	}
 	f := cmd.Flags()
@@ -34,19 +34,21 @@ what "pinstatus streams apply" is for.`,
 }
 
 // run is the life of a service against real servers.
-func (o *options) run(ctx context.Context, setUp func(*service, context.Context) error) error {
-	if err := o.required(); err != nil {
-		return err
-	}
-	cfg, err := config.Load(o.config)
-	if err != nil {
-		return err
-	}
-	s, err := newService(o, cfg)
-	if err != nil {
-		return err
-	}
-	return s.runUntil(ctx, func(ctx context.Context) error { return setUp(s, ctx) })
+func (o *options) run(cmd *cobra.Command, setUp func(*service, context.Context) error) error {
+	return o.logged(cmd.ErrOrStderr(), func(log *zap.Logger) error {
+		if err := o.required(); err != nil {
+			return err
+		}
+		cfg, err := config.Load(o.config)
+		if err != nil {
+			return err
+		}
+		s, err := newService(o, cfg, log)
+		if err != nil {
+			return err
+		}
+		return s.runUntil(cmd.Context(), func(ctx context.Context) error { return setUp(s, ctx) })
+	})
 }
 
 // required names the flags that a service against real servers cannot do without.
@@ -63,13 +65,17 @@ func (o *options) required() error {
 }
 
 func (s *service) project(ctx context.Context) error {
+	streams, err := s.opts.streams()
+	if err != nil {
+		return err
+	}
 	if err := s.connectNATS(ctx); err != nil {
 		return err
 	}
 	if err := s.untilAnswered(ctx, "NATS", func(ctx context.Context) error {
-		return consumer.Check(ctx, s.jetStream, s.opts.streams())
+		return consumer.Check(ctx, s.jetStream, streams)
 	}); err != nil {
-		return err
+		return s.opts.advise(err)
 	}
 	if err := s.connectRedis(ctx); err != nil {
 		return err

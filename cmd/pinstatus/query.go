@@ -14,7 +14,7 @@ func newQuery() *cobra.Command {
 		Long: `Run the query service: answer questions over HTTP from the views in Redis. NATS brings
 the notices that wake waiting requests.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.run(cmd.Context(), (*service).query)
+			return o.run(cmd, (*service).query)
 		},
 	}
 	f := cmd.Flags()

@@ -4,15 +4,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 )
 
 // newRoot is the whole command line.
 func newRoot(in io.Reader, out, errOut io.Writer) *cobra.Command {
-	root := &cobra.Command{
+	root := group(&cobra.Command{
 		Use:   "pinstatus",
 		Short: "Status of one-time PINs and of account PINs, projected from NATS JetStream into Redis",
 		Long: `pinstatus reads delivery reports and PIN attempts from NATS JetStream, projects them
@@ -22,14 +20,20 @@ into status views in Redis, and answers questions about them over HTTP.
   pinstatus project        the projector alone, against real servers
   pinstatus query          the query service alone, against real servers
 
-Every flag can be set by an environment variable: PINSTATUS_ and the flag's name in
+Flags that say where servers, files and addresses are, how streams are to be, and what is
+logged can be given by environment variables as well: PINSTATUS_ and the flag's name in
 capitals, with _ for -. A flag on the command line wins.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error {
-			return fromEnvironment(cmd.Flags(), os.LookupEnv)
+			if takesVariables(cmd.Flags()) && cmd.Flags().Lookup("log-level") == nil { // else the log tells
+				for _, warning := range unknownVariables(os.Environ()) {
+					fmt.Fprintln(cmd.ErrOrStderr(), "pinstatus: "+warning)
+				}
+			}
+			return fromEnvironment(cmd.Flags(), os.Getenv)
 		},
-	}
+	})
 	root.SetIn(in)
 	root.SetOut(out)
 	root.SetErr(errOut)
@@ -40,21 +44,21 @@ capitals, with _ for -. A flag on the command line wins.`,
 	return root
 }
 
-// fromEnvironment sets every flag that the command line does not give from its variable.
-func fromEnvironment(flags *pflag.FlagSet, lookup func(string) (string, bool)) (err error) {
-	flags.VisitAll(func(f *pflag.Flag) {
-		value, given := lookup(variable(f.Name))
-		if !given || f.Changed || err != nil {
-			return
+// group makes a command that only holds others. Alone it prints its help; an argument is a
+// misspelt command, which must not look like a success to a script.
+func group(cmd *cobra.Command) *cobra.Command {
+	cmd.DisableFlagsInUseLine = true
+	cmd.SuggestionsMinimumDistance = 2
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return nil
 		}
-		if e := flags.Set(f.Name, value); e != nil {
-			err = fmt.Errorf("%s: %w", variable(f.Name), e)
+		err := fmt.Errorf("unknown command %q for %q", args[0], cmd.CommandPath())
+		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+			err = fmt.Errorf("%w: did you mean %q?", err, like[0])
 		}
-	})
-	return err
-}
-
-// variable is the name of a flag's environment variable.
-func variable(flag string) string {
-	return "PINSTATUS_" + strings.ToUpper(strings.ReplaceAll(flag, "-", "_"))
+		return err
+	}
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	return cmd
 }

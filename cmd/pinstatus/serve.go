@@ -28,22 +28,25 @@ printed together with commands to try.
 
 Views in memory are filled from the stream at every start; until that is done, questions
 are answered with 503.`,
-		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd.Context(), o, cmd.OutOrStdout()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.logged(cmd.ErrOrStderr(), func(log *zap.Logger) error {
+				return serve(cmd.Context(), o, cmd.OutOrStdout(), log)
+			})
+		},
 	}
 	f := cmd.Flags()
 	o.listen(f)
 	o.admin(f)
-	f.StringVar(&o.natsAddr, "nats-addr", "127.0.0.1:4222", "`address` that the embedded NATS server listens on")
+	o.embedded(f)
 	o.nats(f, "default: an embedded server")
 	o.redis(f, "default: views in memory")
-	f.StringVar(&o.dataDir, "data-dir", "pinstatus-data", "`folder` of the embedded NATS server's streams")
 	o.configured(f, "default: a demo tenant")
 	o.stream(f)
 	o.logging(f)
 	return cmd
 }
 
-func serve(ctx context.Context, o *options, out io.Writer) error {
+func serve(ctx context.Context, o *options, out io.Writer, log *zap.Logger) error {
 	var guide *demo.Demo
 	var cfg *config.Config
 	var err error
@@ -64,7 +67,7 @@ func serve(ctx context.Context, o *options, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s, err := newService(o, cfg)
+	s, err := newService(o, cfg, log)
 	if err != nil {
 		return err
 	}
@@ -72,6 +75,10 @@ func serve(ctx context.Context, o *options, out io.Writer) error {
 }
 
 func (s *service) serve(ctx context.Context, guide *demo.Demo, out io.Writer) error {
+	streams, err := s.opts.streams()
+	if err != nil {
+		return err
+	}
 	connect := s.embedNATS
 	if s.opts.natsURL != "" {
 		connect = s.connectNATS
@@ -80,9 +87,9 @@ func (s *service) serve(ctx context.Context, guide *demo.Demo, out io.Writer) er
 		return err
 	}
 	if err := s.untilAnswered(ctx, "NATS", func(ctx context.Context) error {
-		return consumer.Apply(ctx, s.jetStream, s.opts.streams())
+		return consumer.Apply(ctx, s.jetStream, streams)
 	}); err != nil {
-		return err
+		return s.opts.advise(err)
 	}
 	s.store = memstore.New(memstore.Options{})
 	if s.opts.redisURL != "" {

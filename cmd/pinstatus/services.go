@@ -45,23 +45,22 @@ type service struct {
 	reg   *prometheus.Registry
 	admin *admin
 
-	config    atomic.Pointer[config.Config]
-	onReload  []func(*config.Config)
-	hup       chan os.Signal
+	config     atomic.Pointer[config.Config]
+	policy     atomic.Pointer[fold.Policy]
+	setTenants func(*config.Config) error // nil in a process that answers no questions
+	hup        chan os.Signal
+
 	broker    string // as publishers reach it
 	nc        *nats.Conn
 	jetStream jetstream.JetStream
 	store     store
 }
 
-// newService starts what every service has: the log, the metrics and the admin server.
-func newService(o *options, cfg *config.Config) (*service, error) {
-	log, err := o.logger()
-	if err != nil {
-		return nil, err
-	}
+// newService starts what every service has: the metrics and the admin server.
+func newService(o *options, cfg *config.Config, log *zap.Logger) (_ *service, err error) {
 	s := &service{process: newProcess(log), opts: o, reg: newRegistry(), hup: make(chan os.Signal, 1)}
 	s.config.Store(cfg)
+	s.policy.Store(cfg.Policy())
 	s.admin, err = startAdmin(o.adminAddr, s.reg, log)
 	if err != nil {
 		return nil, err
@@ -88,8 +87,14 @@ func (s *service) runUntil(ctx context.Context, setUp func(context.Context) erro
 
 // connectNATS connects to the servers given.
 func (s *service) connectNATS(context.Context) error {
+	if _, err := servers(s.opts.natsURL); err != nil {
+		return err
+	}
 	s.broker = s.opts.natsURL
-	return s.useNATS(consumer.ConnectOptions{URL: s.opts.natsURL, Credentials: s.opts.natsCreds})
+	if err := s.useNATS(consumer.ConnectOptions{URL: s.opts.natsURL, Credentials: s.opts.natsCreds}); err != nil {
+		return fmt.Errorf("--nats-url: %w", err)
+	}
+	return nil
 }
 
 // embedNATS starts a server inside the process and connects to it.
@@ -159,7 +164,7 @@ func (s *service) connectRedis(ctx context.Context) error {
 		defer cancel()
 		return views.Ping(ctx)
 	}})
-	return s.untilAnswered(ctx, "Redis", func(ctx context.Context) error {
+	if err := s.untilAnswered(ctx, "Redis", func(ctx context.Context) error {
 		err := views.CheckEviction(ctx)
 		var evicts *redisstore.EvictionError
 		if s.opts.eviction && errors.As(err, &evicts) {
@@ -167,7 +172,15 @@ func (s *service) connectRedis(ctx context.Context) error {
 			return nil
 		}
 		return err
-	})
+	}); err != nil {
+		return err
+	}
+	clock, err := newClock("redis", views.Clock, s.reg, s.log)
+	if err != nil {
+		return err
+	}
+	s.start("clock", clock.run)
+	return nil
 }
 
 // errReplicasNotSupported is the broker's error code for several replicas without a cluster.
@@ -239,7 +252,7 @@ func (s *service) startProjector() (*projector.Projector, error) {
 	}
 	p, err := projector.New(projector.Options{
 		Store: s.store, DeadLetters: letters, Notifier: s.nc,
-		Policy: s.policy(), Log: s.log, Registerer: s.reg,
+		Policy: s.policy.Load, Log: s.log, Registerer: s.reg,
 	})
 	if err != nil {
 		return nil, err
@@ -253,14 +266,6 @@ func (s *service) startProjector() (*projector.Projector, error) {
 	return p, nil
 }
 
-// policy is the policy of the configuration in force.
-func (s *service) policy() func() *fold.Policy {
-	var current atomic.Pointer[fold.Policy]
-	current.Store(s.config.Load().Policy())
-	s.onReload = append(s.onReload, func(c *config.Config) { current.Store(c.Policy()) })
-	return current.Load
-}
-
 // startQuery answers questions; ready are further conditions of its readiness. It returns
 // the address that it listens on.
 func (s *service) startQuery(ready ...func() error) (addr string, err error) {
@@ -272,21 +277,16 @@ func (s *service) startQuery(ready ...func() error) (addr string, err error) {
 	if err != nil {
 		return "", err
 	}
-	setTenants := func(c *config.Config) error {
+	s.setTenants = func(c *config.Config) error {
 		directory, err := query.NewDirectory(c.Tenants())
 		if err != nil {
 			return err
 		}
 		return authority.SetTenants(directory)
 	}
-	if err := setTenants(s.config.Load()); err != nil {
+	if err := s.setTenants(s.config.Load()); err != nil {
 		return "", err
 	}
-	s.onReload = append(s.onReload, func(c *config.Config) {
-		if err := setTenants(c); err != nil {
-			s.log.Error("tenants were not reloaded", zap.Error(err))
-		}
-	})
 	server, err := query.NewServer(query.ServerOptions{
 		Service: views, Log: s.log, Registerer: s.reg, Ready: append(ready, authority.Ready),
 		Dialects: []query.Dialect{twofa.New(views, authority), adm.New(views, authority), userpin.New(views, authority)},
@@ -316,12 +316,19 @@ func (s *service) followConfig() {
 	s.start("configuration", func(ctx context.Context) error {
 		return config.Watch(ctx, s.config.Load(), config.WatchOptions{
 			Reload: s.hup, Logger: s.log, Registerer: s.reg,
-			OnChange: func(c *config.Config) {
-				s.config.Store(c)
-				for _, f := range s.onReload {
-					f(c)
-				}
-			},
+			OnChange: s.reload,
 		})
 	})
+}
+
+// reload puts a new configuration to work, whole or not at all: what can fail comes first.
+func (s *service) reload(c *config.Config) error {
+	if s.setTenants != nil {
+		if err := s.setTenants(c); err != nil {
+			return err
+		}
+	}
+	s.policy.Store(c.Policy())
+	s.config.Store(c)
+	return nil
 }

@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -16,13 +16,10 @@ import (
 )
 
 func newStreams() *cobra.Command {
-	cmd := &cobra.Command{Use: "streams", Short: "Create, change or check the streams on NATS"}
+	cmd := group(&cobra.Command{Use: "streams", Short: "Create, change or check the streams on NATS"})
 	o := &options{}
 	apply := streamsCommand(o, "apply", "Create the streams, or change them to what they have to be", consumer.Apply, "applied")
-	f := apply.Flags()
-	f.DurationVar(&o.maxAge, "max-age", 0, "`time` that an event is kept; views can only be rebuilt from what the stream holds (default: as it is; no limit for a new one)")
-	f.Int64Var(&o.maxBytes, "max-bytes", 0, "`size` at which the stream refuses events (default: as it is; no limit for a new one)")
-	f.BoolVar(&o.force, "force", false, "also make changes that delete events, or that need the views to be rebuilt")
+	apply.Flags().BoolVar(&o.force, "force", false, "also make changes that delete events, or that need the views to be rebuilt")
 	cmd.AddCommand(apply, streamsCommand(&options{}, "check", "Compare the streams with what they have to be", consumer.Check, "as they have to be"))
 	return cmd
 }
@@ -34,12 +31,16 @@ func streamsCommand(
 	cmd := &cobra.Command{
 		Use: name, Short: short, Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			streams, err := o.streams()
+			if err != nil {
+				return err
+			}
 			js, disconnect, err := o.jetStream()
 			if err != nil {
 				return err
 			}
 			defer disconnect()
-			err = do(cmd.Context(), js, o.streams())
+			err = o.advise(do(cmd.Context(), js, streams))
 			if asJSON {
 				return streamsJSON(cmd.OutOrStdout(), err)
 			}
@@ -53,8 +54,104 @@ func streamsCommand(
 	f := cmd.Flags()
 	o.nats(f, "default "+nats.DefaultURL)
 	o.stream(f)
+	o.limits(f)
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// streams is how the streams are to be. The error names the flags that say what cannot be.
+func (o *options) streams() (consumer.Streams, error) {
+	s := consumer.Streams{Partitions: o.partitions, Replicas: o.replicas, Force: o.force}
+	if o.flags.Changed("max-age") {
+		s.Limits.MaxAge = &o.maxAge
+	}
+	if o.flags.Changed("max-bytes") {
+		s.Limits.MaxBytes = &o.maxBytes
+	}
+	flags := map[string]string{
+		"Partitions": "partitions", "Replicas": "stream-replicas", "MaxAge": "max-age", "MaxBytes": "max-bytes",
+	}
+	var errs []error
+	for _, err := range joined(s.Validate()) {
+		var wrong *consumer.SettingError
+		if errors.As(err, &wrong) && flags[wrong.Setting] != "" {
+			err = fmt.Errorf("--%s: %s", flags[wrong.Setting], wrong.Problem)
+		}
+		errs = append(errs, err)
+	}
+	return s, errors.Join(errs...)
+}
+
+// joined are the errors that errors.Join put together.
+func joined(err error) []error {
+	if several, ok := err.(interface{ Unwrap() []error }); ok {
+		return several.Unwrap()
+	}
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
+
+// advice is an error about a stream, with what to do about it.
+type advice struct {
+	err  error
+	text string
+}
+
+func (a *advice) Error() string { return a.text }
+func (a *advice) Unwrap() error { return a.err }
+
+// advise ends what is told of streams that are not as they have to be with the command
+// that puts them right.
+func (o *options) advise(err error) error {
+	var differs *consumer.StreamError
+	var refused *consumer.RefusedError
+	if !errors.As(err, &differs) && !errors.As(err, &refused) {
+		return err
+	}
+	var errs []error
+	for _, err := range joined(err) {
+		switch {
+		case errors.As(err, &differs):
+			text := fmt.Sprintf("stream %s: %s: run \"%s\"", differs.Stream, strings.Join(differs.Differences, "; "), o.applyCommand())
+			err = &advice{err, text}
+		case errors.As(err, &refused):
+			text := fmt.Sprintf("stream %s is left as it is: %s: if that is meant, run \"%s --force\"",
+				refused.Stream, strings.Join(refused.Harms, "; "), o.applyCommand())
+			err = &advice{err, text}
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// applyCommand is the command that makes the streams what the flags given say.
+func (o *options) applyCommand() string {
+	command := "pinstatus streams apply"
+	for _, name := range []string{"nats-url", "nats-creds", "partitions", "stream-replicas", "max-age", "max-bytes"} {
+		if !o.flags.Changed(name) {
+			continue
+		}
+		value := o.flags.Lookup(name).Value.String()
+		if name == "nats-url" {
+			if all, err := servers(value); err == nil {
+				value = redacted(all)
+			}
+		}
+		command += " --" + name + " " + quoted(value)
+	}
+	return command
+}
+
+// quoted is a word of a shell's command line.
+func quoted(s string) string {
+	if s != "" && !strings.ContainsFunc(s, func(r rune) bool {
+		return !strings.ContainsRune("-_./:,@%+=", r) && (r < '0' || r > '9') && (r < 'A' || r > 'Z') && (r < 'a' || r > 'z')
+	}) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // streamsJSON prints the result of a command on the streams.
@@ -74,26 +171,4 @@ func streamsJSON(out io.Writer, result error) error {
 		return exitCode(1)
 	}
 	return nil
-}
-
-// jetStream connects an operator's command, which does not wait for a server that is not
-// there. The function that it returns closes the connection.
-func (o *options) jetStream() (jetstream.JetStream, func(), error) {
-	url := o.natsURL
-	if url == "" {
-		url = nats.DefaultURL
-	}
-	opts := []nats.Option{nats.Name("pinstatus"), nats.Timeout(5 * time.Second)}
-	if o.natsCreds != "" {
-		opts = append(opts, nats.UserCredentials(o.natsCreds))
-	}
-	nc, err := nats.Connect(url, opts...)
-	if errors.Is(err, nats.ErrNoServers) {
-		return nil, nil, fmt.Errorf("no NATS server answers at --nats-url, or at its default: %w", err)
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("--nats-url: %w", err)
-	}
-	js, err := jetstream.New(nc)
-	return js, nc.Close, err
 }

@@ -79,8 +79,8 @@ func (d *Dialect) enter(r *http.Request) (*auth.Principal, error) {
 	return p, nil
 }
 
-// accountStatus is the operator's form. A token that names an account is a client's, and
-// reads that account only.
+// accountStatus is the operator's form. A client's token reads its account only, and none
+// if no account is linked.
 func (d *Dialect) accountStatus(w http.ResponseWriter, r *http.Request) error {
 	p, err := d.enter(r)
 	if err != nil {
@@ -90,7 +90,7 @@ func (d *Dialect) accountStatus(w http.ResponseWriter, r *http.Request) error {
 	switch {
 	case !p.Has(auth.ScopePINsRead):
 		return errScope
-	case p.Client && p.AccountID != accountID:
+	case p.Client && (p.AccountID == "" || p.AccountID != accountID):
 		return errOtherAccount
 	}
 	return d.writeStatus(w, r, p.Tenant, accountID)
@@ -102,7 +102,7 @@ func (d *Dialect) userStatus(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if !p.Client {
+	if !p.Client || p.AccountID == "" {
 		return errNoAccount
 	}
 	return d.writeStatus(w, r, p.Tenant, p.AccountID)

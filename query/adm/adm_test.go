@@ -68,6 +68,10 @@ func TestAnswers(t *testing.T) {
 	expired := r.Token(querytest.Claims{"exp": time.Now().Add(-time.Minute).Unix()})
 	bearer := func(token string) string { return "Authorization: Bearer " + token }
 	long := strings.Repeat("a", 257)
+	claims := func(more string) string {
+		return fmt.Sprintf(`{"iss":%q,"aud":"acme","exp":%d,"scope":"pins:read",%s}`, querytest.Issuer, time.Now().Add(time.Hour).Unix(), more)
+	}
+	unlinked := func(accountID string) string { return r.Key.SignRaw(t, claims(`"account_id":`+accountID)) }
 
 	for _, tc := range []struct {
 		name    string
@@ -118,13 +122,20 @@ func TestAnswers(t *testing.T) {
 		{"client without scope in the operator's form", account, []string{bearer(client), tenant}, 403, noScope},
 		{"client of another account", account, []string{bearer(otherClient), tenant}, 403, otherAccount},
 		{"client without account", user, []string{bearer(operator), tenant}, 403, noAccount},
+		{"account empty", user, []string{bearer(unlinked(`""`)), tenant}, 403, noAccount},
+		{"account null", user, []string{bearer(unlinked(`null`)), tenant}, 403, noAccount},
+		{"account no string", user, []string{bearer(unlinked(`["abc123"]`)), tenant}, 403, noAccount},
+		{"account empty in the operator's form", account, []string{bearer(unlinked(`""`)), tenant}, 403, otherAccount},
+		{"account null in the operator's form", account, []string{bearer(unlinked(`null`)), tenant}, 403, otherAccount},
+		{"account no string in the operator's form", account, []string{bearer(unlinked(`1`)), tenant}, 403, otherAccount},
+		{"account empty, so is the id", "/adm/v1/accounts//pins/status", []string{bearer(unlinked(`""`)), tenant}, 403, otherAccount},
+		{"account spelt otherwise", account, []string{bearer(r.Key.SignRaw(t, claims(`"Account_ID":"abc123"`))), tenant}, 401, unauthorized},
 		{"permission before id", "/adm/v1/accounts//pins/status", []string{bearer(plain), tenant}, 403, noScope},
 		{"another account before id", "/adm/v1/accounts//pins/status", []string{bearer(clientScoped), tenant}, 403, otherAccount},
 
 		{"empty id", "/adm/v1/accounts//pins/status", []string{bearer(operator), tenant}, 400, badAccount},
 		{"id too long", "/adm/v1/accounts/" + long + "/pins/status", []string{bearer(operator), tenant}, 400, badAccount},
 		{"control character", "/adm/v1/accounts/a%7F/pins/status", []string{bearer(operator), tenant}, 400, badAccount},
-		{"empty id in the token", user, []string{bearer(r.Token(querytest.Claims{"account_id": ""})), tenant}, 400, badAccount},
 		{"malformed id in the token", user, []string{bearer(r.Token(querytest.Claims{"account_id": "a\x00"})), tenant}, 400, badAccount},
 
 		{"unknown", "/adm/v1/accounts/nobody/pins/status", []string{bearer(operator), tenant}, 404, notFound},

@@ -101,9 +101,9 @@ func New(o Options) (*Authenticator, error) {
 	return a, nil
 }
 
-// SetTenants replaces all tenants at once. Key files are read here, and an error of one
-// leaves everything as it was. Keys that are fetched are kept for sources that stay, and
-// are fetched by Run for those that are new.
+// SetTenants replaces all tenants at once. Key sets that are given are judged here, by
+// CheckKeySet, and one that is refused leaves everything as it was. Keys that are fetched
+// are kept for sources that stay, and are fetched by Run for those that are new.
 func (a *Authenticator) SetTenants(d *query.Directory) error {
 	a.setting.Lock()
 	defer a.setting.Unlock()

@@ -3,7 +3,7 @@
 // says of itself.
 //
 // Tokens are JWTs (RFC 7519) signed with RS256, ES256 or EdDSA. The issuer's keys come
-// from a file, a URL, or the issuer's discovery document. Fetched keys are refreshed in
-// the background, when a token names a key that is not known (so often at most), and stand
-// through an outage of the issuer.
+// from the configuration, a URL, or the issuer's discovery document. Fetched keys are
+// refreshed in the background, when a token names a key that is not known (so often at
+// most), and stand through an outage of the issuer.
 package auth

@@ -24,8 +24,10 @@ type Principal struct {
 
 	Scopes []string
 
-	// Client says that a token names an account, AccountID: it reads that account only,
-	// whatever its scopes. AccountID is as in the token, and may be no valid id.
+	// Client says that a token is for one account, AccountID: it reads that account only,
+	// whatever its scopes. AccountID is as in the token, and may be no valid id; it is
+	// empty where the token's account_id is empty, null or no string, and no account is
+	// linked.
 	Client    bool
 	AccountID string
 

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -37,7 +36,7 @@ const (
 // last.
 type keySource struct {
 	location string
-	fetch    func(context.Context) ([]byte, error) // nil for a file, which SetTenants reads
+	fetch    func(context.Context) ([]byte, error) // nil for keys that are given
 	keys     atomic.Pointer[keySet]                // nil until they came once; kept when a fetch fails
 
 	mu       sync.Mutex
@@ -49,25 +48,23 @@ type keySource struct {
 }
 
 // source is the key source for an issuer: one that next has already, or the one that old
-// had, or a new one. A file is read anew.
+// had, or a new one.
 func (a *Authenticator) source(next, old *state, i query.Issuer) (*keySource, error) {
 	location, fetch := "issuer "+i.Issuer, a.discover(i.Issuer)
 	switch {
 	case i.JWKS != nil:
 		location, fetch = fmt.Sprintf("keys %x of issuer %s", sha256.Sum256(i.JWKS), i.Issuer), nil
-	case i.JWKSFile != "":
-		location, fetch = "file "+i.JWKSFile, nil
 	case i.JWKSURL != "":
 		location, fetch = "url "+i.JWKSURL, a.fetchURL(i.JWKSURL)
 	}
 	src := next.sources[location]
-	if src == nil && fetch != nil {
+	if src == nil {
 		src = old.sources[location]
 	}
 	if src == nil {
 		src = &keySource{location: location, fetch: fetch, ended: make(chan struct{})}
 		if fetch == nil {
-			set, err := readKeys(i)
+			set, err := parseKeys(i.JWKS)
 			if err != nil {
 				return nil, fmt.Errorf("keys of issuer %q: %w", i.Issuer, err)
 			}
@@ -83,28 +80,6 @@ func (s *keySource) replace(set *keySet) {
 	if old := s.keys.Load(); old == nil || old.raw != set.raw {
 		s.keys.Store(set)
 	}
-}
-
-// readKeys reads the keys of an issuer that need not be fetched.
-func readKeys(i query.Issuer) (*keySet, error) {
-	if i.JWKS != nil {
-		return parseKeys(i.JWKS)
-	}
-	file := i.JWKSFile
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	raw, err := readBounded(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	set, err := parseKeys(raw)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
-	return set, nil
 }
 
 func readBounded(r io.Reader) ([]byte, error) {

@@ -39,13 +39,6 @@ type verified struct {
 	keys      *keySet
 }
 
-// claims are the members of a token that count.
-type claims struct {
-	jwt.RegisteredClaims
-	Scope     string  `json:"scope"` // separated by spaces
-	AccountID *string `json:"account_id"`
-}
-
 func newParser(now func() time.Time) *jwt.Parser {
 	// Issuer and audience are not options here: they pick the tenant, and with it the key
 	// (see match). A token of which they match nothing has no key.
@@ -153,13 +146,11 @@ func (a *Authenticator) verify(st *state, token string) (*verified, error) {
 		return nil, tokenError(err)
 	}
 	p := &Principal{
-		Tenant:  aud.tenant,
-		Scopes:  strings.Fields(c.Scope),
-		Client:  c.AccountID != nil,
-		Expires: c.ExpiresAt.Add(Leeway),
-	}
-	if p.Client {
-		p.AccountID = *c.AccountID
+		Tenant:    aud.tenant,
+		Scopes:    strings.Fields(c.scope),
+		Client:    c.client,
+		AccountID: c.accountID,
+		Expires:   c.ExpiresAt.Add(Leeway),
 	}
 	if c.Subject != "" {
 		p.Credential = "subject:" + aud.tenant.ID + ":" + c.Issuer + ":" + c.Subject

@@ -1,7 +1,6 @@
 package twofa
 
 import (
-	"context"
 	"net/http"
 	"slices"
 
@@ -19,8 +18,6 @@ type crossOrigin struct {
 	cors *cors.Cors
 }
 
-type tenantKey struct{}
-
 func newCrossOrigin(a *auth.Authenticator) *crossOrigin {
 	c := &crossOrigin{auth: a}
 	c.cors = cors.New(cors.Options{
@@ -34,7 +31,7 @@ func newCrossOrigin(a *auth.Authenticator) *crossOrigin {
 }
 
 func (c *crossOrigin) allows(r *http.Request, origin string) (bool, []string) {
-	if t, ok := r.Context().Value(tenantKey{}).(*query.Tenant); ok {
+	if t := query.TenantOf(r.Context()); t != nil {
 		return slices.Contains(t.CORSOrigins, origin), nil
 	}
 	return c.auth.Directory().AllowsOrigin(origin), nil
@@ -50,15 +47,6 @@ func (c *crossOrigin) preflight(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// answer sets the headers of an answer to a request of tenant t.
-func (c *crossOrigin) answer(w http.ResponseWriter, r *http.Request, t *query.Tenant) {
-	c.cors.HandlerFunc(w, r.WithContext(context.WithValue(r.Context(), tenantKey{}, t)))
-}
-
-// answerUnknown sets the headers of an answer to a request whose tenant is not known,
-// unless answer has set them.
-func (c *crossOrigin) answerUnknown(w http.ResponseWriter, r *http.Request) {
-	if w.Header().Get("Vary") == "" {
-		c.cors.HandlerFunc(w, r)
-	}
-}
+// answer sets the headers of an answer other than to OPTIONS. It is to be called once for
+// each.
+func (c *crossOrigin) answer(w http.ResponseWriter, r *http.Request) { c.cors.HandlerFunc(w, r) }

@@ -28,7 +28,7 @@ type serviceException struct {
 
 // Fail answers err.
 func (d *Dialect) Fail(w http.ResponseWriter, r *http.Request, err error) {
-	d.cors.answerUnknown(w, r)
+	d.cors.answer(w, r)
 	var denied *auth.Error
 	code, id, text := http.StatusInternalServerError, "GENERAL_ERROR", "Something went wrong. Please contact support."
 	switch {

@@ -61,7 +61,7 @@ func (d *Dialect) status(w http.ResponseWriter, r *http.Request, wanted func(eve
 	if err != nil {
 		return err
 	}
-	d.cors.answer(w, r, p.Tenant)
+	query.SetTenant(r.Context(), p.Tenant)
 	if err := d.service.Admit(p.Tenant, p.Credential); err != nil {
 		return err
 	}
@@ -73,6 +73,7 @@ func (d *Dialect) status(w http.ResponseWriter, r *http.Request, wanted func(eve
 	if err != nil {
 		return err
 	}
+	d.cors.answer(w, r)
 	query.WriteJSON(w, http.StatusOK, contentType, entries(v, wanted))
 	return nil
 }

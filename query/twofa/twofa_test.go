@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -354,5 +355,25 @@ func TestCORS(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A header that somebody before the dialect has set does not pass for CORS answered.
+func TestCORSBesideAnotherVary(t *testing.T) {
+	const origin = "https://app.acme.example"
+	r := start(t)
+	for name, header := range map[string]string{"no credential": "", "a tenant's": "App " + querytest.AcmeKey} {
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/2fa/1/pin/p/status", http.NoBody)
+		req.Header.Set("Origin", origin)
+		req.Header.Set("Authorization", header)
+		w := httptest.NewRecorder()
+		w.Header().Set("Vary", "Accept-Encoding")
+		r.Server.ServeHTTP(w, req)
+		if got := w.Header().Get("Access-Control-Allow-Origin"); got != origin {
+			t.Errorf("%s: %d, Access-Control-Allow-Origin = %q; want %q", name, w.Code, got, origin)
+		}
+		if got := strings.Join(w.Header().Values("Vary"), ", "); got != "Accept-Encoding, Origin" {
+			t.Errorf("%s: Vary = %q", name, got)
+		}
 	}
 }

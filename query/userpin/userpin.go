@@ -1,10 +1,12 @@
 package userpin
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pinstatus/pinstatus/query"
@@ -80,26 +82,40 @@ func (d *Dialect) check(w http.ResponseWriter, r *http.Request) error {
 
 // timeout is how long the request wants to wait; 0 if it does not.
 func timeout(u *url.URL) (time.Duration, error) {
-	parameters, err := url.ParseQuery(u.RawQuery)
-	if err != nil {
+	value, given, err := parameter(u.RawQuery, "timeout")
+	switch {
+	case err != nil:
 		return 0, errTimeout
-	}
-	values := parameters["timeout"]
-	switch len(values) {
-	case 0:
+	case !given:
 		return 0, nil
-	case 1:
-	default:
-		return 0, errTimeout
 	}
-	for _, c := range []byte(values[0]) {
+	for _, c := range []byte(value) {
 		if c < '0' || c > '9' {
 			return 0, errTimeout
 		}
 	}
-	n, err := strconv.Atoi(values[0])
+	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 || n > maxTimeout {
 		return 0, errTimeout
 	}
 	return time.Duration(n) * time.Second, nil
+}
+
+// parameter is the value of a query's parameter. The error says that it is malformed or
+// given twice. Others are ignored, malformed or not, which url.ParseQuery does not do.
+func parameter(query, name string) (value string, given bool, err error) {
+	for pair := range strings.SplitSeq(query, "&") {
+		key, escaped, _ := strings.Cut(pair, "=")
+		if key, err := url.QueryUnescape(key); err != nil || key != name {
+			continue
+		}
+		if given {
+			return "", true, errors.New("given twice")
+		}
+		given = true
+		if value, err = url.QueryUnescape(escaped); err != nil {
+			return "", true, err
+		}
+	}
+	return value, given, nil
 }

@@ -86,6 +86,10 @@ func TestAnswers(t *testing.T) {
 	r.Views.PutAccount("other", "theirs", isSet)
 
 	set := bearer(r, claims("set"))
+	unlinked := func(accountID string) string {
+		return "Authorization: Bearer " + r.Key.SignRaw(t, fmt.Sprintf(`{"iss":%q,"aud":"acme","exp":%d,"scope":"user:users.pin:check","account_id":%s}`,
+			querytest.Issuer, time.Now().Add(time.Hour).Unix(), accountID))
+	}
 	for _, tc := range []struct {
 		name    string
 		path    string
@@ -99,6 +103,10 @@ func TestAnswers(t *testing.T) {
 		{"set, timeout", "/user/pin?timeout=60", []string{set}, 200, ""},
 		{"set, shortest timeout", "/user/pin?timeout=1", []string{set}, 200, ""},
 		{"set, other parameters", "/user/pin?x=1&timeout=5&y", []string{set}, 200, ""},
+		{"set, semicolon", "/user/pin?x=a;b", []string{set}, 200, ""},
+		{"set, malformed parameter", "/user/pin?x=%zz", []string{set}, 200, ""},
+		{"set, malformed name", "/user/pin?%zz=1&timeout=5", []string{set}, 200, ""},
+		{"set, timeout beside what is malformed", "/user/pin?x=a;b&timeout=5&y=%zz", []string{set}, 200, ""},
 		{"locked", "/user/pin", []string{bearer(r, claims("locked"))}, 200, ""},
 		{"locked, never set", "/user/pin", []string{bearer(r, claims("lockedUnset"))}, 404, notSet},
 		{"unset", "/user/pin", []string{bearer(r, claims("unset"))}, 404, notSet},
@@ -114,6 +122,8 @@ func TestAnswers(t *testing.T) {
 		{"no account", "/user/pin", []string{bearer(r, querytest.Claims{"scope": "user:users.pin:check"})}, 401, noIdentity},
 		{"no account before no scope", "/user/pin", []string{bearer(r, nil)}, 401, noIdentity},
 		{"empty account", "/user/pin", []string{bearer(r, claims(""))}, 401, noIdentity},
+		{"account null", "/user/pin", []string{unlinked(`null`)}, 401, noIdentity},
+		{"account no string", "/user/pin", []string{unlinked(`{}`)}, 401, noIdentity},
 		{"no scope", "/user/pin", []string{bearer(r, querytest.Claims{"account_id": "set", "scope": "pins:read"})}, 403, noScope},
 		{"scope before timeout", "/user/pin?timeout=x", []string{bearer(r, querytest.Claims{"account_id": "set"})}, 403, noScope},
 
@@ -126,7 +136,11 @@ func TestAnswers(t *testing.T) {
 		{"no value", "/user/pin?timeout", []string{set}, 400, badTimeout},
 		{"twice", "/user/pin?timeout=1&timeout=1", []string{set}, 400, badTimeout},
 		{"huge", "/user/pin?timeout=99999999999999999999", []string{set}, 400, badTimeout},
-		{"malformed query", "/user/pin?timeout=%zz", []string{set}, 400, badTimeout},
+		{"malformed", "/user/pin?timeout=%zz", []string{set}, 400, badTimeout},
+		{"semicolon", "/user/pin?timeout=5;x=1", []string{set}, 400, badTimeout},
+		{"malformed, then not", "/user/pin?timeout=%zz&timeout=5", []string{set}, 400, badTimeout},
+		{"twice, spelt otherwise", "/user/pin?timeout=5&%74imeout=5", []string{set}, 400, badTimeout},
+		{"beside what is malformed", "/user/pin?x=%zz&timeout=0", []string{set}, 400, badTimeout},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			got := r.Get(tc.path, tc.headers...)

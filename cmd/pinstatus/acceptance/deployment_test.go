@@ -3,9 +3,12 @@ package acceptance
 import (
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/pinstatus/pinstatus/consumer/natstest"
 	"github.com/pinstatus/pinstatus/projector/redisstore"
 	"github.com/pinstatus/pinstatus/projector/storetest/redistest"
+	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 // deployment is the two roles on real servers of their own.
@@ -17,6 +20,8 @@ type deployment struct {
 	redis   *redistest.Server
 	project *process
 	query   *process
+	client  *redis.Client     // see store
+	views   *redisstore.Store // see store
 }
 
 // deploy starts the servers, makes the streams, and starts both roles.
@@ -54,26 +59,44 @@ func (d *deployment) ready() {
 	d.query.ready()
 }
 
-// positions are those in Redis, of all partitions.
+// positions are those in Redis, of all partitions and one instant; 0 of one that has none.
 func (d *deployment) positions() []uint64 {
 	d.tb.Helper()
-	client := d.redis.Client()
-	defer func() { _ = client.Close() }()
-	store, err := redisstore.New(redisstore.Options{Client: client})
-	if err != nil {
-		d.tb.Fatal(err)
+	_, g := d.store()
+	spaces, names := view.NewKeyspace("", g.Number, g.Partitions), make([]string, g.Partitions)
+	for p := range names {
+		names[p] = spaces.Position(p)
 	}
-	g, err := store.Generation(d.tb.Context())
+	records, err := d.client.MGet(d.tb.Context(), names...).Result()
 	if err != nil {
 		d.tb.Fatal(err)
 	}
 	at := make([]uint64, g.Partitions)
 	for p := range at {
-		position, _, err := store.Load(d.tb.Context(), g, p, nil)
+		text, _ := records[p].(string)
+		position, err := view.ParsePosition([]byte(text))
 		if err != nil {
 			d.tb.Fatal(err)
 		}
 		at[p] = position.Sequence
 	}
 	return at
+}
+
+// store opens the views in Redis, and says which generation serves.
+func (d *deployment) store() (*redisstore.Store, view.Generation) {
+	d.tb.Helper()
+	if d.views == nil {
+		d.client = d.redis.Client()
+		d.tb.Cleanup(func() { _ = d.client.Close() })
+		var err error
+		if d.views, err = redisstore.New(redisstore.Options{Client: d.client}); err != nil {
+			d.tb.Fatal(err)
+		}
+	}
+	g, err := d.views.Generation(d.tb.Context())
+	if err != nil {
+		d.tb.Fatal(err)
+	}
+	return d.views, g
 }

@@ -67,6 +67,24 @@ func TestLocksEnded(t *testing.T) {
 	})
 }
 
+// A lock whose key in Redis is lost before its time (evicted, or deleted by hand) still holds:
+// locks fail closed.
+func TestLockKeyLost(t *testing.T) {
+	t.Parallel()
+	types := []pinType{{Name: "Parental", Mandatory: true, MaxAttempts: 3, LockDurations: []string{"1h"}}, purchase}
+	d := deploy(t, newConfig(t, tenant{ID: "acme", PINTypes: types}))
+	p := &pin{t: t, api: d.query.api, broker: d.broker, account: "carol"}
+	p.publish(pinEvent("set", "acme", "carol", "Parental"))
+	began := p.fail(3)
+	p.locked("P3: locked", began.Add(time.Hour))
+	keys, _ := d.redis.Do("KEYS", "*:lock:acme:carol:Parental").([]any)
+	if len(keys) != 1 {
+		t.Fatalf("lock keys %v, want one", keys)
+	}
+	d.redis.Do("DEL", keys[0])
+	p.locked("P7: locked, without the key", began.Add(time.Hour))
+}
+
 // onEach runs a test against serve, whose views are in memory, and against the roles with
 // Redis.
 func onEach(t *testing.T, c *config, test func(t *testing.T, a *api, b *broker)) {

@@ -86,9 +86,11 @@ func launchIn(tb testing.TB, variables []string, args ...string) *process {
 	return p
 }
 
-// environment is the test's, without what would configure pinstatus.
+// environment is the test's, without what would configure pinstatus. The race detector would
+// have every process sleep for a second before it ends.
 func environment() []string {
-	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PINSTATUS_") })
+	own := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PINSTATUS_") })
+	return append(own, "GORACE=atexit_sleep_ms=0")
 }
 
 // races fails the test if the process met a data race or panicked, however well it answered.

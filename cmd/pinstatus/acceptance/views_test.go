@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
-	"github.com/pinstatus/pinstatus/projector/redisstore"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -18,16 +17,7 @@ import (
 // key, every position, and that there is nothing else.
 func (o *oracle) checkViews(tb testing.TB, d *deployment) {
 	tb.Helper()
-	client := d.redis.Client()
-	defer func() { _ = client.Close() }()
-	store, err := redisstore.New(redisstore.Options{Client: client})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	g, err := store.Generation(tb.Context())
-	if err != nil {
-		tb.Fatal(err)
-	}
+	store, g := d.store()
 	keys := o.reference.Keys()
 	reads := make([]view.Read, len(keys))
 	for i, k := range keys {
@@ -60,7 +50,7 @@ func (o *oracle) checkViews(tb testing.TB, d *deployment) {
 			}
 		}
 	}
-	found := client.Scan(tb.Context(), 0, "*", 1000).Iterator()
+	found := d.client.Scan(tb.Context(), 0, "*", 1000).Iterator()
 	for found.Next(tb.Context()) {
 		if !expected[found.Val()] {
 			wrong = append(wrong, fmt.Errorf("key %s: no event accounts for it", found.Val()))

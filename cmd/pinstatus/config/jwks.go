@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/pinstatus/pinstatus/query/auth"
 )
 
 // maxJWKS is the largest key set that is read, in bytes: some hundred keys.
@@ -44,14 +46,12 @@ func readFile(name string, largest int64) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// checkJWKS wants a JSON Web Key Set (RFC 7517) with a public key that tokens can be
-// verified with. Keys for something else may stand beside it, secret ones must not.
+// checkJWKS wants a JSON Web Key Set (RFC 7517) that tokens can be verified with. Keys for
+// something else may stand beside those, secret ones must not.
 func checkJWKS(text []byte) error {
 	var set struct {
 		Keys []struct {
 			Type    string          `json:"kty"`
-			Curve   string          `json:"crv"`
-			Use     string          `json:"use"`
 			Private json.RawMessage `json:"d"`
 		} `json:"keys"`
 	}
@@ -61,7 +61,6 @@ func checkJWKS(text []byte) error {
 	if len(set.Keys) == 0 {
 		return errors.New(`not a JSON Web Key Set: there are no "keys"`)
 	}
-	usable := false
 	for i, k := range set.Keys {
 		switch {
 		case k.Private != nil:
@@ -69,11 +68,6 @@ func checkJWKS(text []byte) error {
 		case k.Type == "oct":
 			return fmt.Errorf("key %d is a shared secret: tokens are signed with RS256, ES256 or EdDSA", i+1)
 		}
-		signs := k.Type == "RSA" || k.Type == "EC" && k.Curve == "P-256" || k.Type == "OKP" && k.Curve == "Ed25519"
-		usable = usable || signs && (k.Use == "" || k.Use == "sig")
 	}
-	if !usable {
-		return errors.New("there is no key for RS256, ES256 or EdDSA signatures")
-	}
-	return nil
+	return auth.CheckKeySet(text)
 }

@@ -95,7 +95,7 @@ func (o *object) end() {
 			continue
 		}
 		n := o.members[name]
-		switch like := nearest(name, o.asked); {
+		switch like := Nearest(name, o.asked); {
 		case like != "":
 			o.addLine(n.line, n.path, "unknown member: did you mean %q?", like)
 		default:

@@ -78,8 +78,8 @@ func (r *reader) duration(n node) time.Duration {
 	return 0
 }
 
-// nearest is the one of names that s is most likely a misspelling of; empty if none is.
-func nearest(s string, names []string) string {
+// Nearest is the one of names that s is most likely a misspelling of; empty if none is.
+func Nearest(s string, names []string) string {
 	best, bound := "", 1+len(s)/4
 	for _, name := range names {
 		if d := distance(strings.ToLower(s), strings.ToLower(name)); d <= bound {

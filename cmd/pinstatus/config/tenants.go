@@ -43,7 +43,6 @@ func (t *Tenant) query() query.Tenant {
 			Issuer:   is.Issuer,
 			Audience: is.Audience,
 			JWKS:     json.RawMessage(is.JWKS),
-			JWKSFile: is.JWKSFile,
 			JWKSURL:  is.JWKSURL,
 		})
 	}

@@ -2,7 +2,6 @@ package config
 
 import (
 	"os"
-	"path/filepath"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -32,7 +31,7 @@ func TestTenants(t *testing.T) {
 				{Name: "back-office", SHA256: hash(t, "test2"), Scopes: []string{"deliveries:read", "pins:read"}},
 			},
 			Issuers: []query.Issuer{
-				{Issuer: "https://id.acme.example/", Audience: "pinstatus", JWKS: jwks, JWKSFile: filepath.Join("testdata", "acme.jwks.json")},
+				{Issuer: "https://id.acme.example/", Audience: "pinstatus", JWKS: jwks},
 				{Issuer: "https://partner.example", Audience: "acme", JWKSURL: "https://partner.example/keys?v=1"},
 				{Issuer: "http://localhost:8081/realms/test", Audience: "acme"},
 			},

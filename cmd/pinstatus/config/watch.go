@@ -15,8 +15,9 @@ import (
 
 // WatchOptions say how a configuration is kept up to date.
 type WatchOptions struct {
-	// OnChange puts a new configuration to work. It is called by one goroutine.
-	OnChange func(*Config)
+	// OnChange puts a new configuration to work, all of it or, where it returns an error,
+	// nothing. It is called by one goroutine.
+	OnChange func(*Config) error
 
 	// Reload asks for a reload now, whether or not a file changed: the process' SIGHUP.
 	Reload <-chan os.Signal
@@ -57,8 +58,8 @@ func (o *WatchOptions) validate() error {
 
 // Watch reloads the file that running was loaded from, and the key sets that it names,
 // whenever they change, and hands what is new to OnChange until ctx ends. A file with a
-// problem, or that may not follow the running one (see Successor), is logged and counted
-// and leaves the running configuration as it is.
+// problem, or that may not follow the running one (see Successor), or that OnChange does
+// not take, is logged and counted and leaves the running configuration as it is.
 //
 // It watches folders and not files, so that a file that is replaced by a rename, or by a
 // switched symbolic link as in Kubernetes, is followed. The error is about the options or
@@ -149,6 +150,9 @@ func (w *watcher) reload(asked bool) {
 	if err == nil {
 		err = w.running.Successor(next)
 	}
+	if err == nil {
+		err = w.OnChange(next)
+	}
 	if err != nil {
 		w.refused.Inc()
 		w.successful.Set(0)
@@ -156,7 +160,6 @@ func (w *watcher) reload(asked bool) {
 		return
 	}
 	w.running = next
-	w.OnChange(next)
 	w.took(w.applied, "configuration reloaded")
 }
 

@@ -2,9 +2,13 @@ package config
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -25,6 +29,7 @@ type watched struct {
 	testing.TB
 	file    string
 	changes chan *Config
+	refuse  atomic.Bool // what is offered next is not taken
 	logs    chan zapcore.Entry
 	reload  chan os.Signal
 	reg     *prometheus.Registry
@@ -46,7 +51,7 @@ func watch(tb testing.TB, file string, poll time.Duration) *watched {
 	done := make(chan error)
 	go func() {
 		done <- Watch(ctx, running, WatchOptions{
-			OnChange:   func(c *Config) { w.changes <- c },
+			OnChange:   w.take,
 			Reload:     w.reload,
 			Logger:     log,
 			Registerer: w.reg,
@@ -61,6 +66,15 @@ func watch(tb testing.TB, file string, poll time.Duration) *watched {
 		}
 	}
 	return w
+}
+
+// take is OnChange.
+func (w *watched) take(c *Config) error {
+	if w.refuse.Load() {
+		return errors.New("not with me")
+	}
+	w.changes <- c
+	return nil
 }
 
 // ready waits until the watch has begun: it takes signals only after it watches folders.
@@ -236,7 +250,7 @@ func TestWatchFollowsChanges(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 		defer cancel()
 		var got *Config
-		err = Watch(ctx, running, WatchOptions{OnChange: func(c *Config) { got = c; cancel() }, Poll: never})
+		err = Watch(ctx, running, WatchOptions{OnChange: func(c *Config) error { got = c; cancel(); return nil }, Poll: never})
 		if err != nil || got == nil {
 			t.Errorf("configuration %v, error %v; want the file's", got, err)
 		}
@@ -247,7 +261,11 @@ func TestWatchKeySet(t *testing.T) {
 	dir, keys := t.TempDir(), t.TempDir()
 	file := filepath.Join(dir, "pinstatus.yaml")
 	jwks := filepath.Join(keys, "jwks.json")
-	set := func(kid string) string { return `{"keys": [{"kty": "EC", "crv": "P-256", "kid": "` + kid + `"}]}` }
+	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
+	x := base64.RawURLEncoding.EncodeToString(key[ed25519.SeedSize:]) // its public half
+	set := func(kid string) string {
+		return `{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "` + kid + `", "x": "` + x + `"}]}`
+	}
 	write(t, jwks, set("one"))
 	write(t, file, `tenants: [{id: a, pinTypes: [{name: X}], tokens: [{issuer: "https://a.example", audience: a, jwksFile: `+jwks+`}]}]`)
 	w := watch(t, file, 24*time.Hour).ready()
@@ -302,6 +320,25 @@ func TestWatchRefuses(t *testing.T) {
 	}
 }
 
+// What the process cannot work with is not running, whatever the file says: it is offered
+// again when it is asked for, and whoever has the older one goes on.
+func TestWatchKeepsWhatWasNotTaken(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pinstatus.yaml")
+	write(t, file, first)
+	w := watch(t, file, 24*time.Hour).ready()
+	defer w.stop()
+	w.refuse.Store(true)
+	write(t, file, second)
+	w.logged("refused")
+	w.expect(map[string]float64{"last_reload_successful": 0, "applied": 0, "refused": 1})
+
+	w.refuse.Store(false)
+	go func() { w.reload <- syscall.SIGHUP }()
+	w.changed(9)
+	w.logged("configuration reloaded")
+	w.expect(map[string]float64{"last_reload_successful": 1, "applied": 1})
+}
+
 func TestWatchRefusesOnce(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pinstatus.yaml")
 	write(t, file, first)
@@ -340,7 +377,7 @@ func TestWatchOptions(t *testing.T) {
 	if err := Watch(t.Context(), c, WatchOptions{}); err == nil {
 		t.Error("no error without OnChange")
 	}
-	if err := Watch(t.Context(), &Config{}, WatchOptions{OnChange: func(*Config) {}}); err == nil {
+	if err := Watch(t.Context(), &Config{}, WatchOptions{OnChange: func(*Config) error { return nil }}); err == nil {
 		t.Error("no error for a configuration without a file")
 	}
 }

@@ -67,8 +67,8 @@ type form struct {
 var (
 	delivery = []string{"account", "gateway", "to", "network", "error-code", "error-text", "price"}
 	forms    = map[event.Type]form{
-		event.SMSStatus:          {[]string{"pin", "message-id", "status"}, delivery},
-		event.VoiceStatus:        {[]string{"pin", "call-id", "status"}, append([]string{"duration-seconds"}, delivery...)},
+		event.SMSStatus:          {[]string{"pin", "status"}, append([]string{"message-id"}, delivery...)},
+		event.VoiceStatus:        {[]string{"pin", "status"}, append([]string{"call-id", "duration-seconds"}, delivery...)},
 		event.CodeVerification:   {[]string{"pin", "outcome"}, []string{"attempts-remaining"}},
 		event.CodeErased:         {[]string{"pin"}, nil},
 		event.Attempt:            {[]string{"account", "pin-type", "outcome"}, []string{"device"}},

@@ -101,6 +101,7 @@ func TestEventFromFlagsRefuses(t *testing.T) {
 		{"", "--type: is required: " + types},
 		{"--type sms", `--type: no such event type "sms": there are ` + types},
 		{"--type sms.status --status MESSAGE_DELIVERED", "--pin: is required"},
+		{"--type sms.status --pin K --status MESSAGE_DELIVERED --message-id=", "--message-id: not a value that the event contract allows (invalid: data.messageId)"},
 		{"--type sms.status --pin K", "--status: is required: one of " + sms},
 		{"--type sms.status --pin K --status PROCESSED", `--status: "PROCESSED" is none of ` + sms},
 		{"--type sms.status --pin K --status MESSAGE_DELIVERED --price 0.045EUR", `--price: "0.045EUR" is not an amount and a currency, like "0.045 EUR"`},

@@ -104,7 +104,7 @@ func Start(tb testing.TB, c Config, dialects ...func(*query.Service, *auth.Authe
 // of the same issuer.
 func Tenants(tb testing.TB, key *Key) []query.Tenant {
 	tb.Helper()
-	file := WriteJWKS(tb, key)
+	keys := KeySet(tb, key)
 	return []query.Tenant{
 		{
 			ID: "acme",
@@ -116,14 +116,14 @@ func Tenants(tb testing.TB, key *Key) []query.Tenant {
 				{Name: "support-desk", SHA256: sha256.Sum256([]byte(AcmeKey)), Scopes: []string{auth.ScopeDeliveriesRead}},
 				{Name: "other-scope", SHA256: sha256.Sum256([]byte(AcmeOtherKey)), Scopes: []string{auth.ScopePINsRead}},
 			},
-			Issuers:     []query.Issuer{{Issuer: Issuer, Audience: "acme", JWKSFile: file}},
+			Issuers:     []query.Issuer{{Issuer: Issuer, Audience: "acme", JWKS: keys}},
 			CORSOrigins: []string{"https://app.acme.example"},
 		},
 		{
 			ID:          "other",
 			PINTypes:    []query.PINType{{Name: "Parental", Description: "Parental", MaxAttempts: 3}},
 			APIKeys:     []query.APIKey{{Name: "key", SHA256: sha256.Sum256([]byte(OtherKey))}},
-			Issuers:     []query.Issuer{{Issuer: Issuer, Audience: "other", JWKSFile: file}},
+			Issuers:     []query.Issuer{{Issuer: Issuer, Audience: "other", JWKS: keys}},
 			CORSOrigins: []string{"https://other.example"},
 		},
 	}

@@ -9,9 +9,8 @@ import (
 	"crypto/rsa"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"math/big"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -81,18 +80,14 @@ func JWKS(tb testing.TB, keys ...map[string]any) []byte {
 	return b
 }
 
-// WriteJWKS writes a key set to a file of the test, and returns its name.
-func WriteJWKS(tb testing.TB, keys ...*Key) string {
+// KeySet is a key set document of keys as they are.
+func KeySet(tb testing.TB, keys ...*Key) []byte {
 	tb.Helper()
 	var list []map[string]any
 	for _, k := range keys {
 		list = append(list, k.JWK(nil))
 	}
-	file := filepath.Join(tb.TempDir(), "jwks.json")
-	if err := os.WriteFile(file, JWKS(tb, list...), 0o600); err != nil {
-		tb.Fatal(err)
-	}
-	return file
+	return JWKS(tb, list...)
 }
 
 // Claims are the claims of a token.
@@ -109,6 +104,20 @@ func (k *Key) Sign(tb testing.TB, c Claims) string {
 func (k *Key) SignWith(tb testing.TB, m jwt.SigningMethod, header map[string]any, c Claims) string {
 	tb.Helper()
 	return Sign(tb, m, k.private, header, c)
+}
+
+// SignRaw makes a token with claims written as they are, which may be what Sign cannot
+// write.
+func (k *Key) SignRaw(tb testing.TB, claims string) string {
+	tb.Helper()
+	b64 := base64.RawURLEncoding.EncodeToString
+	header := fmt.Sprintf(`{"alg":%q,"kid":%q}`, k.Algorithm, k.ID)
+	text := b64([]byte(header)) + "." + b64([]byte(claims))
+	signature, err := jwt.GetSigningMethod(k.Algorithm).Sign(text, k.private)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return text + "." + b64(signature)
 }
 
 // Sign makes a token with any method and key.

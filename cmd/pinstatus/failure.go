@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+// partError is the end of a part of a process that was running.
+type partError struct {
+	part string
+	err  error
+}
+
+func (e *partError) Error() string { return e.part + ": " + e.err.Error() }
+func (e *partError) Unwrap() error { return e.err }
+
+// logged runs a service with the process' log, whose last line says why the service
+// failed. People at a console are told in plain text instead, by main.
+func (o *options) logged(out io.Writer, run func(*zap.Logger) error) error {
+	log, err := o.logger(out)
+	if err != nil {
+		return err
+	}
+	for _, warning := range unknownVariables(os.Environ()) {
+		log.Warn(warning)
+	}
+	err = run(log)
+	if err == nil || o.format(out) == formatConsole {
+		return err
+	}
+	message := "start failed"
+	var part *partError
+	if errors.As(err, &part) {
+		message = "failed"
+	}
+	log.Error(message, zap.Error(err))
+	return exitCode(1)
+}
+
+// tell is the text of an error for people: each line, of which joined errors have several,
+// says who speaks.
+func tell(err error) string {
+	var b strings.Builder
+	for line := range strings.Lines(err.Error()) {
+		b.WriteString("pinstatus: " + strings.TrimSuffix(line, "\n") + "\n")
+	}
+	return b.String()
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// servers reads a list of NATS URLs. Its error does not quote them: one may hold a
+// password.
+func servers(list string) ([]*url.URL, error) {
+	var all []*url.URL
+	for i, server := range strings.Split(list, ",") {
+		server = strings.TrimSpace(server)
+		if !strings.Contains(server, "://") {
+			server = "nats://" + server // as the client library does
+		}
+		u, err := url.Parse(server)
+		if err != nil || u.Hostname() == "" {
+			return nil, fmt.Errorf("--nats-url: URL %d of the list is malformed", i+1)
+		}
+		all = append(all, u)
+	}
+	return all, nil
+}
+
+// redacted is a list of NATS URLs without what authorizes: user, password or token.
+func redacted(list []*url.URL) string {
+	var all []string
+	for _, u := range list {
+		all = append(all, u.Scheme+"://"+u.Host)
+	}
+	return strings.Join(all, ",")
+}
+
+// jetStream connects an operator's command, which does not wait for a server that is not
+// there. The function that it returns closes the connection.
+func (o *options) jetStream() (jetstream.JetStream, func(), error) {
+	list := o.natsURL
+	if list == "" {
+		list = nats.DefaultURL
+	}
+	all, err := servers(list)
+	if err != nil {
+		return nil, nil, err
+	}
+	opts := []nats.Option{nats.Name("pinstatus"), nats.Timeout(5 * time.Second)}
+	if o.natsCreds != "" {
+		opts = append(opts, nats.UserCredentials(o.natsCreds))
+	}
+	nc, err := nats.Connect(list, opts...)
+	switch {
+	case errors.Is(err, nats.ErrNoServers):
+		return nil, nil, fmt.Errorf("no NATS server answers at %s (--nats-url)", redacted(all))
+	case err != nil:
+		return nil, nil, fmt.Errorf("--nats-url: %w", err)
+	}
+	js, err := jetstream.New(nc)
+	return js, nc.Close, err
+}
