@@ -174,6 +174,10 @@ func TestBurstIsBounded(t *testing.T) {
 			t.Errorf("%d reads at the same time; want %d", most, sharedReads)
 		}
 		s.Drain()
+		<-time.After(time.Second) // each reads once more
+		if most != sharedReads {
+			t.Errorf("while draining: %d reads at the same time; want %d", most, sharedReads)
+		}
 	})
 }
 

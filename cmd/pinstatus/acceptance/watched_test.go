@@ -40,13 +40,6 @@ func (w *watched) delivers() uint64 {
 	return w.broker.publish(smsStatus("acme", "2B67", "m1", "MESSAGE_DELIVERED"))
 }
 
-// goesOn publishes an event of another key: the projector learns with its next commit what
-// has become of Redis, and commits of all partitions follow an event of any.
-func (w *watched) goesOn() {
-	w.t.Helper()
-	w.broker.publish(smsStatus("acme", "another", "m1", "MESSAGE_DELIVERED"))
-}
-
 // question is one of a dialect, with a check of the right answer, and one of the answer that
 // nothing can be said.
 type question struct {
