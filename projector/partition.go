@@ -56,7 +56,7 @@ func (pt *partition) handle(ctx context.Context, b *consumer.Batch) error {
 	if err := checkPolicy(pt.position, policy); err != nil {
 		return err
 	}
-	targets, err := pt.look(ctx, b.Messages, policy)
+	targets, err := pt.find(ctx, b.Messages, policy)
 	if err != nil {
 		return err
 	}
@@ -89,44 +89,6 @@ func (pt *partition) handle(ctx context.Context, b *consumer.Batch) error {
 	}
 }
 
-// lookAround looks, about every second, whether the store still has what this partition
-// builds on, also while no events come.
-func (pt *partition) lookAround(ctx context.Context, b *consumer.Batch) error {
-	idle := len(b.Messages) == 0 && b.Through.Sequence <= pt.position.Sequence
-	now := time.Now()
-	if !idle && now.Sub(pt.lookedAt) < time.Second {
-		return nil
-	}
-	pt.lookedAt = now
-	if pt.number == 0 { // one partition looks after the key that belongs to none
-		g, _, err := retry(ctx, pt, "generation", func() (view.Generation, struct{}, error) {
-			g, err := pt.projector.opts.Store.CreateGeneration(ctx, pt.generation)
-			return g, struct{}{}, err
-		})
-		if err != nil {
-			return err
-		}
-		if g != pt.generation {
-			return consumer.ErrRewind
-		}
-	}
-	if !idle {
-		return nil
-	}
-	if !pt.position.Refilling() {
-		pt.idleRefill = 0
-	} else if pt.idleRefill++; pt.idleRefill > maxIdleRefill {
-		// All that the stream holds has come, and it is not enough: its newest messages
-		// have been deleted. To open again is to ask for the target again.
-		return consumer.ErrRewind
-	}
-	return pt.load(ctx, nil)
-}
-
-// maxIdleRefill is for how many looks a refill may stand still before the partition is
-// opened again.
-const maxIdleRefill = 3
-
 // stepSize is how many of the messages one commit may hold.
 func stepSize(targets []*cached) int {
 	seen, bytes := make(map[*cached]bool, min(len(targets), maxCommitViews)), 0
@@ -146,10 +108,10 @@ func stepSize(targets []*cached) int {
 // typicalView is what one event adds to the stored form of a view, in bytes, roughly.
 const typicalView = 400
 
-// look finds the view of each message that holds an event of this configuration, in the
+// find finds the view of each message that holds an event of this configuration, in the
 // cache or in one round trip to the store. A message without one has none: it will be a
 // dead letter.
-func (pt *partition) look(ctx context.Context, messages []consumer.Message, policy *fold.Policy) ([]*cached, error) {
+func (pt *partition) find(ctx context.Context, messages []consumer.Message, policy *fold.Policy) ([]*cached, error) {
 	targets := make([]*cached, len(messages))
 	var missing []view.Key
 	for i := range messages {
@@ -220,105 +182,4 @@ func known(e *event.Event, policy *fold.Policy) *event.Error {
 		}
 	}
 	return nil
-}
-
-// step is what one commit holds.
-type step struct {
-	partition *partition
-	policy    *fold.Policy
-	changed   []*cached // in the order of their first change
-	rejected  []consumer.DeadLetter
-}
-
-// fold folds one message, or makes it a dead letter.
-func (s *step) fold(m *consumer.Message, c *cached) {
-	pt := s.partition
-	if m.Err != nil {
-		s.rejected = append(s.rejected, consumer.DeadLetter{Message: m, Reason: m.Err.Reason, Detail: m.Err.Detail})
-		return
-	}
-	pt.projector.metrics.events.WithLabelValues(m.Event.Type.String()).Inc()
-	in := fold.Input{Event: &m.Event, Sequence: m.Sequence, Received: m.Received}
-	outcome := c.fold(in, s.policy.Tenants[m.Event.Tenant])
-	if reason := outcome.Rejected(); reason != "" {
-		s.rejected = append(s.rejected, consumer.DeadLetter{Message: m, Reason: reason, Detail: rejections[reason]})
-		return
-	}
-	pt.projector.metrics.outcomes.WithLabelValues(outcome.String()).Inc()
-	if outcome != fold.Duplicate && outcome != fold.Conflict && !c.changed {
-		c.changed = true
-		s.changed = append(s.changed, c)
-	}
-}
-
-// rejections are the details of dead letters that the fold has refused.
-var rejections = map[event.Reason]string{
-	event.ReasonLate:           "time: at or behind the account's horizon, where it can no longer take effect",
-	event.ReasonTooManyEntries: "data: the PIN code already has 100 messages and calls",
-}
-
-// commit stores the dead letters, then writes what changed together with the new position,
-// and tells the readers.
-func (s *step) commit(ctx context.Context, through consumer.Mark) error {
-	pt := s.partition
-	opts, metrics := &pt.projector.opts, pt.projector.metrics
-	if len(s.rejected) > 0 {
-		// An owner that has lost the partition, perhaps to one with a newer configuration,
-		// must not judge its events.
-		if err := pt.load(ctx, nil); err != nil {
-			return err
-		}
-		if err := opts.DeadLetters.PublishAll(ctx, s.rejected); err != nil {
-			return fmt.Errorf("dead letters: %w", err)
-		}
-		metrics.outcomes.WithLabelValues("dead_letter").Add(float64(len(s.rejected)))
-	}
-	to := pt.position
-	to.Sequence, to.Witness = through.Sequence, through.Received
-	to.Policy, to.PolicyHash = s.policy.Version, s.policy.Hash
-	if to.Sequence >= to.Refill {
-		to.Refill = 0
-	}
-	c := &Commit{Generation: pt.generation, Partition: pt.number, From: pt.position, To: to}
-	keepUntil := opts.Now().Add(keepBehind).UnixMilli()
-	for _, v := range s.changed {
-		c.Writes = append(c.Writes, v.write(keepUntil))
-	}
-	began := time.Now()
-	at, _, err := retry(ctx, pt, "commit", func() (view.Position, struct{}, error) {
-		at, err := opts.Store.Commit(ctx, c)
-		return at, struct{}{}, err
-	})
-	if err != nil {
-		return err
-	}
-	if at != to {
-		return consumer.ErrRewind
-	}
-	metrics.commitDuration.Observe(time.Since(began).Seconds())
-	metrics.commitViews.Observe(float64(len(c.Writes)))
-	pt.notify(c, s.changed)
-	pt.moveTo(to)
-	return nil
-}
-
-// keepBehind is how long, at least, the store keeps a view from its last commit on: a
-// projector that is less than this behind finds every view that it goes on from, even one
-// whose life has ended by the clock and not yet by the stream.
-const keepBehind = 24 * time.Hour
-
-// notify tells the readers of a commit. A notice that is lost costs them time, nothing
-// else.
-func (pt *partition) notify(c *Commit, changed []*cached) {
-	n := view.Notice{
-		Generation: pt.generation.Number, Partition: pt.number,
-		From: c.From.Sequence, To: c.To.Sequence, Keys: make([]uint64, len(changed)),
-	}
-	for i, v := range changed {
-		n.Keys[i] = v.key.Hash()
-	}
-	pt.notice = n.Append(pt.notice[:0])
-	if err := pt.projector.opts.Notifier.Publish(view.NoticeSubject(pt.generation, pt.number), pt.notice); err != nil {
-		pt.projector.metrics.noticeErrors.Inc()
-	}
 }
