@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.uber.org/zap"
-
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector/fold"
 	"github.com/pinstatus/pinstatus/projector/view"
@@ -46,10 +44,6 @@ func (pt *partition) open(ctx context.Context, g view.Generation, s consumer.Str
 		}
 		if at != want {
 			return fmt.Errorf("refill target: %w", consumer.ErrRewind)
-		}
-		if want.Refilling() {
-			pt.projector.opts.Log.Warn("views of the partition are not whole: refilling from the stream",
-				zap.Int("partition", pt.number), zap.Uint64("position", want.Sequence), zap.Uint64("target", want.Refill))
 		}
 	}
 	pt.stream, pt.reached, pt.idleRefill = s.Created, max(want.Sequence, want.Refill), 0

@@ -30,7 +30,6 @@ type partition struct {
 	reached    uint64        // highest position or refill target that this process has known
 	views      *cache
 	refilling  atomic.Bool
-	progress   progress
 	lookedAt   time.Time
 	idleRefill int // looks at which a refill stood still
 
@@ -43,7 +42,7 @@ func (pt *partition) moveTo(pos view.Position) {
 	pt.reached = max(pt.reached, pos.Sequence)
 	pt.refilling.Store(pos.Refilling())
 	pt.projector.metrics.setPosition(pt.number, pos.Sequence, pos.Refilling())
-	pt.progress.report(pt)
+	pt.projector.progress.report(pt.number, pos)
 }
 
 // handle folds a batch and commits it, in more than one step if it is large. After an

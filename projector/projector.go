@@ -73,8 +73,9 @@ func (o *Options) validate() error {
 // position. It is the consumer's Handler. All partitions are its own; leases between
 // several projectors have their place in Open.
 type Projector struct {
-	opts    Options
-	metrics *metrics
+	opts     Options
+	metrics  *metrics
+	progress progress
 
 	mu         sync.Mutex    // guards what follows; each partition is one goroutine's
 	fault      error         // why it is not working; nil once opened
@@ -90,7 +91,10 @@ func New(opts Options) (*Projector, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	return &Projector{opts: opts, metrics: newMetrics(opts.Registerer), fault: errNotOpened, failing: map[int]error{}}, nil
+	return &Projector{
+		opts: opts, metrics: newMetrics(opts.Registerer), fault: errNotOpened, failing: map[int]error{},
+		progress: progress{log: opts.Log, refilling: map[int]*refill{}},
+	}, nil
 }
 
 // Ready is nil while the projector knows its positions and nothing keeps it from

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -58,14 +57,14 @@ var errNoGeneration = errors.New("no generation serves yet")
 
 // pollLoop looks at the store about every second: Ready answers from what it found.
 func (s *Service) pollLoop(ctx context.Context) {
-	tick := time.NewTicker(s.opts.PollInterval)
-	defer tick.Stop()
 	for {
 		s.poll(ctx)
-		select {
-		case <-ctx.Done():
+		interval := s.opts.PollInterval
+		if s.serving.Load() == nil {
+			interval /= 10 // the projector is starting as well
+		}
+		if !sleep(ctx, interval) {
 			return
-		case <-tick.C:
 		}
 	}
 }
