@@ -207,7 +207,7 @@ func TestWholeBodies(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = resp.Body.Close()
-		if resp.StatusCode != 200 || resp.Close {
+		if resp.StatusCode != http.StatusOK || resp.Close {
 			t.Errorf("%s: %d, Connection: close %t; want 200, false", path, resp.StatusCode, resp.Close)
 		}
 	}

@@ -10,7 +10,6 @@ import (
 // Bounds of one account.
 const (
 	maxDetails   = 128                 // events kept in detail; the next older one is the horizon
-	maxKnown     = 1024                // events of the base known again, of those a repeat of which could do harm
 	deletionKept = 30 * 24 * time.Hour // how long the time of a deletion is kept (P6)
 )
 
@@ -30,7 +29,7 @@ type Account struct {
 
 	base    base
 	details []detail
-	known   identities
+	known   identities // of the base: those a repeat of which could do harm
 
 	exists bool // as shown
 	pins   pins // as shown
@@ -54,7 +53,7 @@ func (a *Account) Fold(in Input, t *Tenant) Outcome {
 	d := newDetail(in.Event, id, effective(in, t.MaxClockSkew), t)
 	if a.deletedTill != 0 && d.at <= a.deletedAt { // P6
 		if d.ahead {
-			a.known.add(d.identity, maxKnown)
+			a.known.add(d.identity)
 		}
 		return NoEffect
 	}
@@ -93,7 +92,7 @@ func (a *Account) find(id identity) Outcome {
 // lies ahead, so that a repeat, received later, would be folded at a later time.
 func (a *Account) remember(d *detail) {
 	if d.kind.closes() || d.ahead {
-		a.known.add(d.identity, maxKnown)
+		a.known.add(d.identity)
 	}
 }
 
@@ -152,11 +151,11 @@ func (a *Account) delete(d *detail, received int64) (changed bool) {
 	a.base = base{}
 	a.details = slices.DeleteFunc(a.details, func(x detail) bool {
 		if x.at <= d.at && x.ahead {
-			a.known.add(x.identity, maxKnown)
+			a.known.add(x.identity)
 		}
 		return x.at <= d.at
 	})
-	a.known.add(d.identity, maxKnown)
+	a.known.add(d.identity)
 	return a.show()
 }
 

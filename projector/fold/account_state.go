@@ -153,7 +153,7 @@ func appendDetail(w *view.Writer, d *detail, policies []*PINType) {
 		if d.policy != nil {
 			n = 1 + indexPolicy(policies, d.policy)
 		}
-		w.Uint(uint64(n)) //nolint:gosec // an index
+		w.Uint(uint64(n))
 	case pinLocked:
 		w.Time(d.until)
 	case accountProvisioned:

@@ -13,7 +13,6 @@ import (
 // publisher gone wild, far above what a code ever sees.
 const (
 	maxEntries  = 100  // messages and calls; more are dead letters
-	maxSeen     = 1024 // events known again; a repeat further back is folded again, which shows if it conflicts or its time lay ahead
 	maxWrong    = 1024 // wrong PINs counted
 	maxVerified = 32   // successes kept: the first and the newest others
 )
@@ -23,9 +22,9 @@ type Code struct {
 	sequence   uint64
 	expiresAt  int64 // Unix nanoseconds
 	entries    []entry
-	seen       identities
-	erasedAt   int64 // effective time of the latest erasure; 0 if none
-	erasedTill int64 // the erasure is forgotten then
+	seen       identities // a repeat from further back is folded again: it shows if its time lay ahead
+	erasedAt   int64      // effective time of the latest erasure; 0 if none
+	erasedTill int64      // the erasure is forgotten then
 
 	checkedAt int64    // effective time of the newest check; 0 if none
 	wrong     []wrong  // by time
@@ -70,7 +69,7 @@ func (c *Code) Fold(in Input, t *Tenant) Outcome {
 			changed = c.erase()
 		}
 	case c.erasedAt != 0 && at <= c.erasedAt:
-		c.seen.add(id, maxSeen)
+		c.seen.add(id)
 		return NoEffect
 	case e.Type == event.CodeVerification:
 		changed = c.check(e, id, at)
@@ -80,7 +79,7 @@ func (c *Code) Fold(in Input, t *Tenant) Outcome {
 			return DeadTooManyEntries
 		}
 	}
-	c.seen.add(id, maxSeen)
+	c.seen.add(id)
 	c.expiresAt = expiresAt
 	if changed {
 		c.sequence = in.Sequence

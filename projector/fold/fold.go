@@ -87,10 +87,14 @@ func (id identity) repeats(first identity) Outcome {
 	return Conflict
 }
 
-// add remembers the event, and forgets the oldest beyond limit.
-func (s *identities) add(id identity, limit int) {
-	if len(*s) >= limit {
-		*s = slices.Delete(*s, 0, len(*s)-limit+1)
+// maxIdentities bounds them, far above what a key sees. What a repeat from further back
+// does, code.go and account.go say.
+const maxIdentities = 1024
+
+// add remembers the event, and forgets the oldest beyond the bound.
+func (s *identities) add(id identity) {
+	if len(*s) >= maxIdentities {
+		*s = slices.Delete(*s, 0, len(*s)-maxIdentities+1)
 	}
 	*s = append(*s, id)
 }
