@@ -79,6 +79,8 @@ func (s *Service) poll(ctx context.Context) {
 	switch {
 	case err == nil && before != nil:
 		s.log.Info("views can be read", zap.Uint64("generation", s.serving.Load().Number))
+	case errors.Is(err, errNoGeneration) && errors.Is(before, errNotStarted):
+		s.log.Info("waiting for a projector to make the first views")
 	case err != nil && (before == nil || errors.Is(before, errNotStarted)):
 		s.log.Warn("views cannot be read", zap.Error(err))
 	}

@@ -118,7 +118,7 @@ func (s *service) embedNATS(ctx context.Context) error {
 		}
 		s.onClose("embedded NATS server", r.server.Shutdown)
 		s.broker = r.server.URL()
-		return s.useNATS(consumer.ConnectOptions{Extra: []nats.Option{nats.InProcessServer(r.server)}})
+		return s.useNATS(consumer.ConnectOptions{URL: s.broker, Extra: []nats.Option{nats.InProcessServer(r.server)}})
 	case <-ctx.Done():
 		return ctx.Err()
 	}
