@@ -136,16 +136,21 @@ func (b *broker) publish(events ...cloudEvent) (sequence uint64) {
 	return sequence
 }
 
-// send publishes a message and returns its sequence once the broker has it.
-func (b *broker) send(m *nats.Msg) uint64 {
+// send publishes a message and returns its sequence once the broker has it. As publishers have
+// to, it publishes again while no acknowledgement comes: what was under way when a connection
+// broke may be lost.
+func (b *broker) send(m *nats.Msg) (sequence uint64) {
 	b.tb.Helper()
-	ctx, cancel := context.WithTimeout(b.tb.Context(), patience)
-	defer cancel()
-	ack, err := b.js.PublishMsg(ctx, m)
-	if err != nil {
-		b.tb.Fatalf("publish on %s: %v", m.Subject, err)
-	}
-	return ack.Sequence
+	eventually(b.tb, "the broker acknowledges an event on "+m.Subject, func() error {
+		ctx, cancel := context.WithTimeout(b.tb.Context(), 10*time.Second)
+		defer cancel()
+		ack, err := b.js.PublishMsg(ctx, m)
+		if err == nil {
+			sequence = ack.Sequence
+		}
+		return err
+	})
+	return sequence
 }
 
 // sendAll publishes messages without waiting for one before the next, and returns once
