@@ -147,6 +147,21 @@ func (p *process) measures(name string, want float64) {
 	})
 }
 
+// reads is how often the query service has read a view, with whatever result.
+func (p *process) reads() (sum float64) {
+	p.tb.Helper()
+	m, err := p.metrics()
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	for name, value := range m {
+		if strings.HasPrefix(name, "pinstatus_query_reads_total{") {
+			sum += value
+		}
+	}
+	return sum
+}
+
 // reported are the positions of all partitions as the projector reports them.
 func (p *process) reported() ([]uint64, error) {
 	m, err := p.metrics()

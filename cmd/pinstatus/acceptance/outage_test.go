@@ -3,6 +3,7 @@ package acceptance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"slices"
@@ -102,7 +103,15 @@ func TestBrokerRestarted(t *testing.T) {
 func TestLongPollOutlivesRedis(t *testing.T) {
 	t.Parallel()
 	w, d := deployWatched(t)
+	before := d.query.reads()
 	waiting := ask(1, func(ctx context.Context) (answer, error) { return d.query.userPIN(ctx, "acme", "bob", 60) })
+	// It takes its place before it reads, and waits only after that.
+	eventually(t, "the first read", func() error {
+		if n := d.query.reads(); n == before {
+			return fmt.Errorf("there were %v reads", n)
+		}
+		return nil
+	})
 	d.query.measures(waitersMetric, 1)
 	d.redis.Stop()
 	w.broker.publish(pinEvent("set", "acme", "bob", "Parental"))
