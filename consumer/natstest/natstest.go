@@ -30,7 +30,9 @@ func Start(tb testing.TB) *Server {
 	s := &Server{
 		tb:   tb,
 		dir:  tb.TempDir(),
-		addr: "127.0.0.1:0",
+		// Not the address on which everybody takes free ports: a stopped server's port must
+		// still be free when it is started again.
+		addr: "127.0.0.3:0",
 		// The server's notices would bury the test's own output.
 		log: zaptest.NewLogger(tb, zaptest.Level(zap.ErrorLevel)),
 	}

@@ -157,10 +157,11 @@ func TestRefill(t *testing.T) {
 	}
 }
 
-// freeAddress is one on which nobody listened a moment ago.
+// freeAddress is one on which nobody listened a moment ago, and nobody will: on this loopback
+// address no other test asks for a free port.
 func freeAddress(tb testing.TB) string {
 	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", "127.0.0.2:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
