@@ -28,8 +28,8 @@ type Server struct {
 func Start(tb testing.TB) *Server {
 	tb.Helper()
 	s := &Server{
-		tb:   tb,
-		dir:  tb.TempDir(),
+		tb:  tb,
+		dir: tb.TempDir(),
 		// Not the address on which everybody takes free ports: a stopped server's port must
 		// still be free when it is started again.
 		addr: "127.0.0.3:0",
