@@ -18,7 +18,7 @@ type sink struct {
 	moved chan uint64
 }
 
-func (s *sink) Open(_ context.Context, st Stream) ([]uint64, error) {
+func (s *sink) Open(_ context.Context, st Stream, _ []int) ([]uint64, error) {
 	s.last = st.LastSequence
 	return make([]uint64, st.Partitions), nil
 }

@@ -56,9 +56,17 @@ type Stream struct {
 
 	// LastSequence is the last sequence given to a message, which may have been purged since.
 	LastSequence uint64
-	// Trimmed says that messages have fallen off the stream's start by its limits of age or size,
-	// so that what it holds is not the whole history.
+	// Trimmed says that the stream does not hold its whole history: more messages are missing
+	// than erasures account for. Nothing can be made from its start.
 	Trimmed bool
+
+	// Missing is the number of messages that are missing without an account: by limits, or
+	// deleted one by one, or purged.
+	Missing uint64
+
+	// Uniform is the sequence from which on every message is stored under the partition that
+	// belongs to Partitions; before it the number of partitions was another.
+	Uniform uint64
 
 	// Limited says that messages may fall off the start by such limits, from now on.
 	Limited bool
@@ -70,9 +78,9 @@ type Stream struct {
 
 // Handler takes what the consumer reads. The projector is one.
 type Handler interface {
-	// Open is called before the stream is read, and again after every loss of place. It
-	// returns, for each partition, the sequence up to which it has everything.
-	Open(ctx context.Context, s Stream) ([]uint64, error)
+	// Open is called before partitions are read, and again after every loss of place. It
+	// returns, for each of them, the sequence up to which it has everything.
+	Open(ctx context.Context, s Stream, partitions []int) ([]uint64, error)
 
 	// Handle takes the next batch of a partition. It is called by one goroutine for each
 	// partition, and returns once the batch is committed. It retries what is transient

@@ -148,7 +148,7 @@ type recorder struct {
 
 func newRecorder() *recorder { return &recorder{changed: make(chan struct{})} }
 
-func (r *recorder) Open(_ context.Context, s Stream) ([]uint64, error) {
+func (r *recorder) Open(_ context.Context, s Stream, _ []int) ([]uint64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer r.notify()

@@ -36,7 +36,7 @@ func (c *Consumer) session(ctx context.Context) error {
 			zap.Uint64("first", stream.First))
 	}
 	c.metrics.progress(stream.LastSequence, c.read.Load())
-	from, err := c.opts.Handler.Open(ctx, stream)
+	from, err := c.opts.Handler.Open(ctx, stream, allOf(stream.Partitions))
 	if err != nil {
 		return &restart{reasonOpen, err}
 	}
@@ -45,6 +45,15 @@ func (c *Consumer) session(ctx context.Context) error {
 	}
 	c.read.Store(slices.Min(from))
 	return c.follow(ctx, stream, slices.Clone(from), broken)
+}
+
+// allOf are all of n partitions.
+func allOf(n int) []int {
+	all := make([]int, n)
+	for i := range all {
+		all[i] = i
+	}
+	return all
 }
 
 // connected waits for a connection.

@@ -94,7 +94,7 @@ func TestRedisUsers(t *testing.T) {
 	}
 
 	generation := view.Generation{Number: 1, Partitions: 4}
-	if _, err := writer.CreateGeneration(ctx, generation); err != nil {
+	if _, err := writer.SetServing(ctx, view.Serving{}, view.Serving{Generation: generation}); err != nil {
 		t.Fatal(err)
 	}
 	key := view.Key{Kind: view.KindAccount, Tenant: "demo", ID: "abc123"}

@@ -69,7 +69,7 @@ func TestAlarms(t *testing.T) {
 			}
 			good, goodPolicy := f.stream, f.policy
 			test.change(f)
-			_, err := f.Open(t.Context(), f.stream)
+			_, err := f.Open(t.Context(), f.stream, all(f.stream.Partitions))
 			var alarm *projector.Alarm
 			if !errors.As(err, &alarm) || alarm.Reason != test.want {
 				t.Fatalf("Open: got %v, want alarm %s", err, test.want)
@@ -84,7 +84,7 @@ func TestAlarms(t *testing.T) {
 			if test.want == projector.AlarmCodec {
 				return
 			}
-			if _, err := f.Open(t.Context(), f.stream); err != nil {
+			if _, err := f.Open(t.Context(), f.stream, all(f.stream.Partitions)); err != nil {
 				t.Fatalf("Open after the cause is gone: %v", err)
 			}
 			if got := testutil.ToFloat64(metric(t, f.reg, "pinstatus_projector_alarm", string(test.want))); got != 0 || f.Ready() != nil {

@@ -18,14 +18,14 @@ func (pt *partition) lookAround(ctx context.Context, b *consumer.Batch) error {
 	}
 	pt.lookedAt = now
 	if pt.number == 0 { // one partition looks after the key that belongs to none
-		g, _, err := retry(ctx, pt, "generation", func() (view.Generation, struct{}, error) {
-			g, err := pt.projector.opts.Store.CreateGeneration(ctx, pt.generation)
-			return g, struct{}{}, err
+		serving, _, err := retry(ctx, pt, "generation", func() (view.Serving, struct{}, error) {
+			s, err := pt.projector.opts.Store.SetServing(ctx, view.Serving{}, view.Serving{Generation: pt.generation})
+			return s, struct{}{}, err
 		})
 		if err != nil {
 			return err
 		}
-		if g != pt.generation {
+		if serving.Generation != pt.generation {
 			return consumer.ErrRewind
 		}
 	}

@@ -91,7 +91,7 @@ func testPolicy(version uint64, hash string) *fold.Policy {
 
 func (f *fixture) open() []uint64 {
 	f.t.Helper()
-	got, err := f.Open(f.t.Context(), f.stream)
+	got, err := f.Open(f.t.Context(), f.stream, all(f.stream.Partitions))
 	if err != nil {
 		f.t.Fatalf("Open: %v", err)
 	}
@@ -220,9 +220,9 @@ type faultyStore struct {
 	lostGeneration bool
 }
 
-func (s *faultyStore) CreateGeneration(ctx context.Context, g view.Generation) (view.Generation, error) {
+func (s *faultyStore) SetServing(ctx context.Context, from, to view.Serving) (view.Serving, error) {
 	s.lostGeneration = false
-	return s.Store.CreateGeneration(ctx, g)
+	return s.Store.SetServing(ctx, from, to)
 }
 
 func (s *faultyStore) Commit(ctx context.Context, c *projector.Commit) (view.Position, error) {
@@ -283,4 +283,13 @@ func metric(t *testing.T, reg *prometheus.Registry, name string, label ...string
 	g := prometheus.NewGauge(prometheus.GaugeOpts{Name: "sum"})
 	g.Set(total)
 	return g
+}
+
+// all are all of n partitions.
+func all(n int) []int {
+	partitions := make([]int, n)
+	for i := range partitions {
+		partitions[i] = i
+	}
+	return partitions
 }

@@ -142,19 +142,20 @@ func (p *Projector) report(err error) error {
 
 // Open reads the position of every partition, and makes sure that it is a position in
 // this stream.
-func (p *Projector) Open(ctx context.Context, s consumer.Stream) ([]uint64, error) {
-	positions, err := p.open(ctx, s)
+func (p *Projector) Open(ctx context.Context, s consumer.Stream, partitions []int) ([]uint64, error) {
+	positions, err := p.open(ctx, s, partitions)
 	if ctx.Err() == nil {
 		_ = p.report(err)
 	}
 	return positions, err
 }
 
-func (p *Projector) open(ctx context.Context, s consumer.Stream) ([]uint64, error) {
-	g, err := p.opts.Store.CreateGeneration(ctx, view.Generation{Number: 1, Partitions: s.Partitions})
+func (p *Projector) open(ctx context.Context, s consumer.Stream, partitions []int) ([]uint64, error) {
+	serving, err := p.opts.Store.SetServing(ctx, view.Serving{}, view.Serving{Generation: view.Generation{Number: 1, Partitions: s.Partitions}})
 	if err != nil {
 		return nil, fmt.Errorf("serving generation: %w", err)
 	}
+	g := serving.Generation
 	if g.Partitions != s.Partitions {
 		return nil, &Alarm{Reason: AlarmPartitions, Detail: fmt.Sprintf(
 			"the stream spreads keys over %d partitions, the views in the store over %d: rebuild the views, or change the stream back",
@@ -168,10 +169,11 @@ func (p *Projector) open(ctx context.Context, s consumer.Stream) ([]uint64, erro
 		}
 	}
 	p.mu.Unlock()
-	positions := make([]uint64, g.Partitions)
-	for i, pt := range p.partitions {
+	positions := make([]uint64, len(partitions))
+	for i, number := range partitions {
+		pt := p.partitions[number]
 		if err := pt.open(ctx, g, s); err != nil {
-			return nil, fmt.Errorf("partition %d: %w", i, err)
+			return nil, fmt.Errorf("partition %d: %w", number, err)
 		}
 		positions[i] = pt.position.Sequence
 	}

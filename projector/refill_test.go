@@ -47,7 +47,7 @@ func TestSecondOwnerRewinds(t *testing.T) {
 	if err := first.Ready(); err != nil {
 		t.Errorf("a lost race made the projector unready: %v", err)
 	}
-	positions, err := first.Open(t.Context(), f.stream)
+	positions, err := first.Open(t.Context(), f.stream, all(f.stream.Partitions))
 	if err != nil || positions[p] != 1 {
 		t.Fatalf("Open after a lost race: got %v, %v; want position 1", positions, err)
 	}

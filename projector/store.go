@@ -9,9 +9,14 @@ import (
 // Store keeps the views of all partitions, each with its position. An error of a Store is
 // transient: the projector waits and tries again.
 type Store interface {
-	// CreateGeneration makes g the serving generation if there is none, and returns the
-	// one that serves.
-	CreateGeneration(ctx context.Context, g view.Generation) (view.Generation, error)
+	// Serving returns the record of the serving generation, the zero Serving if there is
+	// none.
+	Serving(ctx context.Context) (view.Serving, error)
+
+	// SetServing replaces the record from by to, or changes nothing if the record is another
+	// one; a zero from stands for no record. It returns the record that is there afterwards,
+	// which the caller compares. It is safe to repeat.
+	SetServing(ctx context.Context, from, to view.Serving) (view.Serving, error)
 
 	// Load returns partition p's position, the zero Position if it has none, and the
 	// stored form of each view, nil where there is none, all of one instant.
@@ -22,6 +27,24 @@ type Store interface {
 	// c.To if an earlier try of the same commit went through. After success it returns
 	// c.To. It is safe to repeat.
 	Commit(ctx context.Context, c *Commit) (view.Position, error)
+
+	// Drop removes everything of partition p of a generation: its position first, then views,
+	// locks and lease. It is not atomic, and safe to repeat after a failure; whoever drops
+	// makes sure that nobody commits meanwhile.
+	Drop(ctx context.Context, g view.Generation, p int) error
+}
+
+// Inspector is what tools need of a store beyond what the projector does: to read views with
+// their locks, and to find all of them.
+type Inspector interface {
+	// Read returns a record for each read, in the order asked; those of one partition are of
+	// one instant.
+	Read(ctx context.Context, g view.Generation, reads []view.Read) ([]view.Record, error)
+
+	// Scan calls visit with the keys of the views of a generation, in portions and in no
+	// order. A view that is there all the while is visited at least once; one that comes or
+	// goes meanwhile may be. Keys that are no view of the generation are left out.
+	Scan(ctx context.Context, g view.Generation, visit func(partition int, keys []view.Key) error) error
 }
 
 // Commit is one step of a partition: views and position move together.

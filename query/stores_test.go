@@ -60,7 +60,7 @@ func (c *committer) commit(t *testing.T, a *view.Account, locks ...projector.Loc
 // start runs a service on the store.
 func start(t *testing.T, s store, broker *natstest.Server) (*query.Service, *committer) {
 	t.Helper()
-	if _, err := s.CreateGeneration(t.Context(), generation); err != nil {
+	if _, err := s.SetServing(t.Context(), view.Serving{}, view.Serving{Generation: generation}); err != nil {
 		t.Fatal(err)
 	}
 	service, err := query.New(query.Options{
@@ -176,7 +176,7 @@ func TestRedisInTrouble(t *testing.T) {
 	server.Restart() // and everything is gone
 	check("Redis emptied", 0, query.ErrUnavailable)
 	querytest.Eventually(t, "not ready", func() bool { return service.Ready() != nil })
-	if _, err := s.CreateGeneration(t.Context(), generation); err != nil {
+	if _, err := s.SetServing(t.Context(), view.Serving{}, view.Serving{Generation: generation}); err != nil {
 		t.Fatal(err)
 	}
 	querytest.Eventually(t, "ready", func() bool { return service.Ready() == nil })

@@ -23,7 +23,7 @@ type Store struct {
 	now func() time.Time
 
 	mu          sync.RWMutex
-	serving     view.Generation
+	serving     view.Serving
 	generations map[view.Generation][]*partition
 }
 
@@ -39,23 +39,33 @@ func New(opts Options) *Store {
 func (s *Store) Flush() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.serving = view.Generation{}
+	s.serving = view.Serving{}
 	clear(s.generations)
 }
 
-// CreateGeneration makes g the serving generation if there is none, and returns the one
-// that serves.
-func (s *Store) CreateGeneration(ctx context.Context, g view.Generation) (view.Generation, error) {
+// Serving returns the record of the serving generation, zero if there is none.
+func (s *Store) Serving(ctx context.Context) (view.Serving, error) {
 	if err := ctx.Err(); err != nil {
-		return view.Generation{}, fmt.Errorf("write generation: %w", err)
+		return view.Serving{}, fmt.Errorf("read generation: %w", err)
 	}
-	if err := checkGeneration(g); err != nil {
-		return view.Generation{}, err
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.serving, nil
+}
+
+// SetServing replaces the record from by to if from is the one that is there, and returns
+// the record that is there afterwards.
+func (s *Store) SetServing(ctx context.Context, from, to view.Serving) (view.Serving, error) {
+	if err := ctx.Err(); err != nil {
+		return view.Serving{}, fmt.Errorf("write generation: %w", err)
+	}
+	if err := checkGeneration(to.Generation); err != nil {
+		return view.Serving{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.serving == (view.Generation{}) {
-		s.serving = g
+	if s.serving == from {
+		s.serving = to
 	}
 	return s.serving, nil
 }
@@ -67,7 +77,18 @@ func (s *Store) Generation(ctx context.Context) (view.Generation, error) {
 	}
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.serving, nil
+	return s.serving.Generation, nil
+}
+
+// Drop removes everything of a partition.
+func (s *Store) Drop(ctx context.Context, g view.Generation, p int) error {
+	if _, err := s.partition(ctx, g, p); err != nil {
+		return fmt.Errorf("drop partition %d: %w", p, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generations[g][p] = newPartition()
+	return nil
 }
 
 // Load returns partition p's position, the zero Position if it has none, and the stored

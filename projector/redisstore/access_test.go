@@ -28,7 +28,7 @@ func TestAccess(t *testing.T) {
 	ctx := t.Context()
 	keys := accounts(2)
 
-	if _, err := writer.CreateGeneration(ctx, generation); err != nil {
+	if _, err := writer.SetServing(ctx, view.Serving{}, view.Serving{Generation: generation}); err != nil {
 		t.Errorf("projector: %v", err)
 	}
 	c := move(view.Position{}, position(1), "a", keys...)
@@ -63,7 +63,7 @@ func TestAccess(t *testing.T) {
 	if _, err := reader.Commit(ctx, move(position(1), position(2), "b", keys...)); err == nil {
 		t.Error("a reader committed")
 	}
-	if _, err := reader.CreateGeneration(ctx, generation); err == nil {
+	if _, err := reader.SetServing(ctx, view.Serving{}, view.Serving{Generation: generation}); err == nil {
 		t.Error("a reader wrote a generation")
 	}
 	outside := newStore(t, redisstore.Options{Prefix: "other:", Client: login(t, srv, "reader", append(only, readerCommands...)...)})
@@ -107,7 +107,7 @@ func TestPrefixes(t *testing.T) {
 		if g, err := s.Generation(t.Context()); err != nil || g != (view.Generation{}) {
 			t.Errorf("prefix %q: generation = %+v, %v, want none", prefix, g, err)
 		}
-		if _, err := s.CreateGeneration(t.Context(), generation); err != nil {
+		if _, err := s.SetServing(t.Context(), view.Serving{}, view.Serving{Generation: generation}); err != nil {
 			t.Fatal(err)
 		}
 		mustHold(t, s, view.Position{}, "", keys...)

@@ -154,11 +154,11 @@ func TestDown(t *testing.T) {
 	_, _, loadErr := s.Load(ctx, generation, home, []view.Key{k})
 	_, readErr := s.Read(ctx, generation, []view.Read{{Key: k}})
 	_, manyErr := s.Read(ctx, generation, []view.Read{{Key: k}, {Key: view.Key{Kind: view.KindPIN, Tenant: "acme", ID: "x"}}})
-	_, createErr := s.CreateGeneration(ctx, generation)
+	_, createErr := s.SetServing(ctx, view.Serving{}, view.Serving{Generation: generation})
 	_, generationErr := s.Generation(ctx)
 	for name, err := range map[string]error{
 		"Commit": commitErr, "Load": loadErr, "Read": readErr, "Read of many": manyErr, "Ping": s.Ping(ctx),
-		"CreateGeneration": createErr, "Generation": generationErr,
+		"SetServing": createErr, "Generation": generationErr,
 	} {
 		if err == nil {
 			t.Errorf("%s: no error from a server that is down", name)
@@ -187,7 +187,7 @@ func TestBadRecords(t *testing.T) {
 		if g, err := s.Generation(ctx); err == nil {
 			t.Errorf("generation record %s: %+v", record, g)
 		}
-		if g, err := s.CreateGeneration(ctx, generation); err == nil {
+		if g, err := s.SetServing(ctx, view.Serving{}, view.Serving{Generation: generation}); err == nil {
 			t.Errorf("create over generation record %s: %+v", record, g)
 		}
 	}

@@ -23,8 +23,8 @@ func (s *suite) testGeneration(t *testing.T) {
 	}
 	first, second := view.Generation{Number: 3, Partitions: 16}, view.Generation{Number: 4, Partitions: 32}
 	for _, g := range []view.Generation{first, second, first} {
-		got, err := f.Store.CreateGeneration(ctx, g)
-		if err != nil || got != first {
+		got, err := f.Store.SetServing(ctx, view.Serving{}, view.Serving{Generation: g})
+		if err != nil || got.Generation != first {
 			t.Errorf("create generation %d = %+v, %v, want %+v", g.Number, got, err, first)
 		}
 	}
@@ -35,7 +35,7 @@ func (s *suite) testGeneration(t *testing.T) {
 	if got, err := f.Store.Generation(ctx); err != nil || got != (view.Generation{}) {
 		t.Errorf("generation after the loss = %+v, %v, want none", got, err)
 	}
-	if got, err := f.Store.CreateGeneration(ctx, second); err != nil || got != second {
+	if got, err := f.Store.SetServing(ctx, view.Serving{}, view.Serving{Generation: second}); err != nil || got.Generation != second {
 		t.Errorf("create generation after the loss = %+v, %v, want %+v", got, err, second)
 	}
 }
@@ -48,10 +48,12 @@ func (s *suite) testGenerationRace(t *testing.T) {
 	for i := range racers {
 		wg.Go(func() {
 			var err error
-			got[i], err = f.Store.CreateGeneration(t.Context(), view.Generation{Number: 5, Partitions: i + 1})
+			var record view.Serving
+			record, err = f.Store.SetServing(t.Context(), view.Serving{}, view.Serving{Generation: view.Generation{Number: 5, Partitions: i + 1}})
 			if err != nil {
 				t.Errorf("create generation: %v", err)
 			}
+			got[i] = record.Generation
 		})
 	}
 	wg.Wait()

@@ -185,11 +185,11 @@ func (s *suite) testCanceled(t *testing.T) {
 	_, commitErr := f.Store.Commit(ctx, commit(0, position(1), position(2), put(k, "b")))
 	_, _, loadErr := f.Store.Load(ctx, generation, 0, []view.Key{k})
 	_, readErr := f.Store.Read(ctx, generation, []view.Read{{Key: k}})
-	_, createErr := f.Store.CreateGeneration(ctx, generation)
+	_, createErr := f.Store.SetServing(ctx, view.Serving{}, view.Serving{Generation: generation})
 	_, generationErr := f.Store.Generation(ctx)
 	for name, err := range map[string]error{
 		"Commit": commitErr, "Load": loadErr, "Read": readErr, "Ping": f.Store.Ping(ctx),
-		"CreateGeneration": createErr, "Generation": generationErr,
+		"SetServing": createErr, "Generation": generationErr,
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s with a canceled context: %v, want %v", name, err, context.Canceled)
@@ -212,7 +212,7 @@ func (s *suite) testMisuse(t *testing.T) {
 		t.Error("a commit to no position went through")
 	}
 	for _, g := range []view.Generation{{}, {Number: 1}, {Partitions: 1}, {Number: 1, Partitions: -1}} {
-		if _, err := f.Store.CreateGeneration(ctx, g); err == nil {
+		if _, err := f.Store.SetServing(ctx, view.Serving{}, view.Serving{Generation: g}); err == nil {
 			t.Errorf("generation %+v was created", g)
 		}
 		if _, err := f.Store.Read(ctx, g, []view.Read{{Key: k}}); err == nil {

@@ -1,9 +1,16 @@
 package view
 
 // Generation is one whole set of views: one number of partitions, filled from the
-// stream's start. The serving generation is written under GenerationKey; the zero
-// Generation stands for none.
+// stream's start or from a snapshot. The zero Generation stands for none.
 type Generation struct {
 	Number     uint64 `json:"generation"`
 	Partitions int    `json:"partitions"`
+}
+
+// Serving is the record under GenerationKey: which generation is read and projected, and
+// the ones beside it. The zero Serving stands for no record.
+type Serving struct {
+	Generation
+	Next     Generation `json:"next,omitzero"`     // being filled by a rebuild, to serve next
+	Previous Generation `json:"previous,omitzero"` // served before; its keys may be gone
 }

@@ -21,11 +21,25 @@ type Position struct {
 	Policy     uint64 `json:"policy"`     // version of the policy that the newest events were folded with
 	PolicyHash string `json:"policyHash"`
 	Refill     uint64 `json:"refill,omitempty"` // below this sequence the views are not whole: nothing can be said
+
+	// Restoring is set while views are being brought from a snapshot: its id, and how many of
+	// its portions have come ("<id>/<portions>"). Nothing can be said until that is done.
+	Restoring string `json:"restoring,omitempty"`
+
+	// Next is set on a partition of a generation that has been sealed: the number of the
+	// generation that takes over. Its views stay as they are at Sequence, and nobody commits
+	// on them any more. They may be read for as long as the other one does not serve.
+	Next uint64 `json:"next,omitempty"`
 }
 
 // Refilling reports whether the partition has lost views that the projector has not
 // folded again yet, or has never had any.
-func (p Position) Refilling() bool { return p.Sequence < p.Refill || p == Position{} }
+func (p Position) Refilling() bool {
+	return p.Sequence < p.Refill || p.Restoring != "" || p == Position{}
+}
+
+// Sealed reports whether another generation takes over from this one.
+func (p Position) Sealed() bool { return p.Next != 0 }
 
 // Append appends the record's stored form, equal for equal records: commits compare it as
 // bytes.
@@ -47,6 +61,14 @@ func (p Position) Append(b []byte) []byte {
 	if p.Refill != 0 {
 		b = append(b, `,"refill":`...)
 		b = strconv.AppendUint(b, p.Refill, 10)
+	}
+	if p.Restoring != "" {
+		b = append(b, `,"restoring":`...)
+		b = strconv.AppendQuote(b, p.Restoring)
+	}
+	if p.Next != 0 {
+		b = append(b, `,"next":`...)
+		b = strconv.AppendUint(b, p.Next, 10)
 	}
 	return append(b, '}')
 }
