@@ -189,7 +189,7 @@ type refusing struct {
 	refused *consumer.Message
 }
 
-func (*refusing) Open(context.Context, consumer.Stream, []int) ([]uint64, error) {
+func (*refusing) Open(_ context.Context, s consumer.Stream, _ []int) ([]uint64, error) {
 	return make([]uint64, s.Partitions), nil
 }
 
