@@ -9,6 +9,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/pinstatus/pinstatus/projector/redisstore"
 )
 
 // servers reads a list of NATS URLs. Its error does not quote them: one may hold a
@@ -38,6 +41,19 @@ func redacted(list []*url.URL) string {
 	return strings.Join(all, ",")
 }
 
+// redisClient makes a client of the Redis given.
+func (o *options) redisClient() (redis.UniversalClient, error) {
+	config, err := o.redisTrust.config()
+	if err != nil {
+		return nil, err
+	}
+	client, err := redisstore.DialTLS(o.redisURL, config)
+	if err != nil {
+		return nil, fmt.Errorf("--redis-url: %w", err)
+	}
+	return client, nil
+}
+
 // jetStream connects an operator's command, which does not wait for a server that is not
 // there. The function that it returns closes the connection.
 func (o *options) jetStream() (jetstream.JetStream, func(), error) {
@@ -49,11 +65,11 @@ func (o *options) jetStream() (jetstream.JetStream, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	opts := []nats.Option{nats.Name("pinstatus"), nats.Timeout(5 * time.Second)}
-	if o.natsCreds != "" {
-		opts = append(opts, nats.UserCredentials(o.natsCreds))
+	secured, err := o.natsSecurity()
+	if err != nil {
+		return nil, nil, err
 	}
-	nc, err := nats.Connect(list, opts...)
+	nc, err := nats.Connect(list, append(secured, nats.Name("pinstatus"), nats.Timeout(5*time.Second))...)
 	switch {
 	case errors.Is(err, nats.ErrNoServers):
 		return nil, nil, fmt.Errorf("no NATS server answers at %s (--nats-url)", redacted(all))

@@ -16,18 +16,21 @@ import (
 
 // options are the flags that the services and the operator commands share.
 type options struct {
-	httpAddr  string
-	adminAddr string
-	natsAddr  string
-	natsURL   string
-	natsCreds string
-	redisURL  string
-	redisKeys string
-	eviction  bool
-	dataDir   string
-	config    string
-	logLevel  string
-	logFormat string
+	httpAddr   string
+	adminAddr  string
+	natsAddr   string
+	natsURL    string
+	natsCreds  string
+	natsNKey   string
+	natsTrust  trust
+	redisURL   string
+	redisKeys  string
+	eviction   bool
+	redisTrust trust
+	dataDir    string
+	config     string
+	logLevel   string
+	logFormat  string
 
 	partitions int
 	replicas   int
@@ -55,12 +58,15 @@ func (o *options) nats(f *pflag.FlagSet, missing string) {
 	o.flags = f
 	f.StringVar(&o.natsURL, "nats-url", "", "`URL`s of the NATS servers, separated by commas ("+missing+")")
 	f.StringVar(&o.natsCreds, "nats-creds", "", "NATS credentials `file`")
+	f.StringVar(&o.natsNKey, "nats-nkey", "", "`file` of an NKey seed, where NATS knows users by NKey")
+	o.natsTrust.flags(f, "nats", "NATS")
 }
 
 func (o *options) redis(f *pflag.FlagSet, missing string) {
 	f.StringVar(&o.redisURL, "redis-url", "", "`URL` of Redis: redis://, rediss://, unix://, redis+cluster://, redis+sentinel:// ("+missing+")")
 	f.StringVar(&o.redisKeys, "redis-prefix", "", "`prefix` of all keys, to keep several installations on one Redis apart")
 	f.BoolVar(&o.eviction, "allow-eviction", false, "start although Redis may evict keys; an evicted lock is still answered from its view")
+	o.redisTrust.flags(f, "redis", "Redis")
 }
 
 func (o *options) stream(f *pflag.FlagSet) {

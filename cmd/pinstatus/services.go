@@ -90,8 +90,12 @@ func (s *service) connectNATS(context.Context) error {
 	if _, err := servers(s.opts.natsURL); err != nil {
 		return err
 	}
+	secured, err := s.opts.natsSecurity()
+	if err != nil {
+		return err
+	}
 	s.broker = s.opts.natsURL
-	if err := s.useNATS(consumer.ConnectOptions{URL: s.opts.natsURL, Credentials: s.opts.natsCreds}); err != nil {
+	if err := s.useNATS(consumer.ConnectOptions{URL: s.opts.natsURL, Extra: secured}); err != nil {
 		return fmt.Errorf("--nats-url: %w", err)
 	}
 	return nil
@@ -149,9 +153,9 @@ func (s *service) useNATS(o consumer.ConnectOptions) (err error) {
 // connectRedis connects to Redis and refuses one that may drop a lock.
 func (s *service) connectRedis(ctx context.Context) error {
 	redis.SetLogger(redisLog{s.log.Named("redis")})
-	client, err := redisstore.Dial(s.opts.redisURL)
+	client, err := s.opts.redisClient()
 	if err != nil {
-		return fmt.Errorf("--redis-url: %w", err)
+		return err
 	}
 	s.onClose("Redis connections", func(context.Context) error { return client.Close() })
 	views, err := redisstore.New(redisstore.Options{Client: client, Prefix: s.opts.redisKeys, Registerer: s.reg})

@@ -129,7 +129,10 @@ func (o *options) advise(err error) error {
 // applyCommand is the command that makes the streams what the flags given say.
 func (o *options) applyCommand() string {
 	command := "pinstatus streams apply"
-	for _, name := range []string{"nats-url", "nats-creds", "partitions", "stream-replicas", "max-age", "max-bytes"} {
+	for _, name := range []string{
+		"nats-url", "nats-creds", "nats-nkey", "nats-tls-ca", "nats-tls-cert", "nats-tls-key",
+		"partitions", "stream-replicas", "max-age", "max-bytes",
+	} {
 		if !o.flags.Changed(name) {
 			continue
 		}

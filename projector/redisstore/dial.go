@@ -1,6 +1,7 @@
 package redisstore
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"time"
@@ -31,19 +32,27 @@ const (
 // those of go-redis, such as read_timeout, pool_size or max_retries; what would let
 // replicas answer is refused, as views are read from primaries only. No error shows a
 // password.
-func Dial(rawURL string) (redis.UniversalClient, error) {
+func Dial(rawURL string) (redis.UniversalClient, error) { return DialTLS(rawURL, nil) }
+
+// DialTLS is Dial with the authorities to trust and the certificate to show; the server's
+// name is still the URL's. A URL without TLS is refused, as what was asked for would not
+// be had. Nil is Dial.
+func DialTLS(rawURL string, config *tls.Config) (redis.UniversalClient, error) {
 	u, err := splitURL(rawURL)
+	if err == nil && config != nil && u.base != "rediss" {
+		err = errors.New("it is one without TLS, and a certificate or an authority is given: its scheme should begin with rediss")
+	}
 	if err != nil {
 		return nil, fmt.Errorf("redis url: %w", err)
 	}
 	var client redis.UniversalClient
 	switch u.form {
 	case formSingle:
-		client, err = dialSingle(u)
+		client, err = dialSingle(u, config)
 	case formCluster:
-		client, err = dialCluster(u)
+		client, err = dialCluster(u, config)
 	case formSentinel:
-		client, err = dialSentinel(u)
+		client, err = dialSentinel(u, config)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("redis url: %w", err)
@@ -51,7 +60,7 @@ func Dial(rawURL string) (redis.UniversalClient, error) {
 	return client, nil
 }
 
-func dialSingle(u *serverURL) (redis.UniversalClient, error) {
+func dialSingle(u *serverURL, config *tls.Config) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(u.String())
 	if err != nil {
 		return nil, u.explain(err)
@@ -61,13 +70,14 @@ func dialSingle(u *serverURL) (redis.UniversalClient, error) {
 	setDefault(&o.WriteTimeout, ioTimeout)
 	setDefault(&o.PoolTimeout, poolTimeout)
 	setDefault(&o.DialerRetries, 1)
+	o.TLSConfig = withTrust(o.TLSConfig, config)
 	o.ContextTimeoutEnabled = true
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = noMaintenanceNotices()
 	return redis.NewClient(o), nil
 }
 
-func dialCluster(u *serverURL) (redis.UniversalClient, error) {
+func dialCluster(u *serverURL, config *tls.Config) (redis.UniversalClient, error) {
 	o, err := redis.ParseClusterURL(u.String())
 	if err != nil {
 		return nil, u.explain(err)
@@ -77,6 +87,7 @@ func dialCluster(u *serverURL) (redis.UniversalClient, error) {
 	setDefault(&o.WriteTimeout, ioTimeout)
 	setDefault(&o.PoolTimeout, poolTimeout)
 	setDefault(&o.DialerRetries, 1)
+	o.TLSConfig = withTrust(o.TLSConfig, config)
 	o.ContextTimeoutEnabled = true
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = noMaintenanceNotices()
@@ -85,7 +96,7 @@ func dialCluster(u *serverURL) (redis.UniversalClient, error) {
 	return redis.NewClusterClient(o), nil
 }
 
-func dialSentinel(u *serverURL) (redis.UniversalClient, error) {
+func dialSentinel(u *serverURL, config *tls.Config) (redis.UniversalClient, error) {
 	o, err := redis.ParseFailoverURL(u.String())
 	if err != nil {
 		return nil, u.explain(err)
@@ -98,9 +109,22 @@ func dialSentinel(u *serverURL) (redis.UniversalClient, error) {
 	setDefault(&o.WriteTimeout, ioTimeout)
 	setDefault(&o.PoolTimeout, poolTimeout)
 	setDefault(&o.DialerRetries, 1)
+	o.TLSConfig = withTrust(o.TLSConfig, config)
 	o.ContextTimeoutEnabled = true
 	o.DisableIdentity = true
 	return redis.NewFailoverClient(o), nil
+}
+
+// withTrust adds authorities and certificates to what a URL says of TLS.
+func withTrust(of, config *tls.Config) *tls.Config {
+	if config == nil {
+		return of
+	}
+	merged := config.Clone()
+	if of != nil {
+		merged.ServerName, merged.InsecureSkipVerify = of.ServerName, of.InsecureSkipVerify
+	}
+	return merged
 }
 
 // noMaintenanceNotices keeps the client from asking for notices that only Redis' own

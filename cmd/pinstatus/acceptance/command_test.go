@@ -18,9 +18,9 @@ func succeeds(tb testing.TB, args ...string) string {
 	tb.Helper()
 	p := run(tb, args...)
 	if code, _ := p.exited(); code != 0 {
-		tb.Fatalf("pinstatus %s: exit code %d:\n%s", strings.Join(args, " "), code, p.stderr.tail(30))
+		tb.Fatalf("pinstatus %s: exit code %d:\n%s", strings.Join(args, " "), code, p.Stderr.Tail(30))
 	}
-	return p.stdout.String()
+	return p.Stdout.String()
 }
 
 // fails runs a command that has to end with exit code 1, and to say all of want on
@@ -32,7 +32,7 @@ func fails(tb testing.TB, args []string, want ...string) {
 		tb.Errorf("pinstatus %s: exit code %d, want 1", strings.Join(args, " "), code)
 	}
 	for _, w := range want {
-		if log := p.stderr.String(); !strings.Contains(log, w) {
+		if log := p.Stderr.String(); !strings.Contains(log, w) {
 			tb.Errorf("pinstatus %s: nothing of %q in what it says:\n%s", strings.Join(args, " "), w, log)
 		}
 	}

@@ -28,7 +28,7 @@ func TestProjectorKilled(t *testing.T) {
 		published := make(chan error, 1)
 		go func() { published <- d.broker.trySendAll(part) }()
 		d.project.reaches(sequence + uint64(len(part)/2))
-		d.project.kill()
+		d.project.Kill()
 		if err := <-published; err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func killWhilePublishing(tb testing.TB, p *process, messages []*nats.Msg, acknow
 		case ack := <-s.ack.Ok():
 			acknowledged[ack.Sequence] = s.message
 			if n++; n == len(messages)/3 {
-				p.kill()
+				p.Kill()
 				nc.Close()
 				close(killed)
 			}

@@ -38,7 +38,7 @@ func TestDeadLetters(t *testing.T) {
 		d := deploy(t, c)
 		last := checkDeadLetters(t, d.query.api, d.broker)
 		before := d.broker.stream(deadLetterStream)
-		d.project.kill()
+		d.project.Kill()
 		d.redis.Do("FLUSHALL")
 		d.project = d.start("project")
 		d.project.projected(last)

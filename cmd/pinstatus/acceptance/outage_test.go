@@ -150,7 +150,7 @@ func TestRefill(t *testing.T) {
 		refused += n
 		p.await()
 		p.projected(last)
-		p.kill()
+		p.Kill()
 	}
 	if refused == 0 {
 		t.Error("no question came before the views were whole: nothing was tested")
@@ -198,7 +198,7 @@ func TestTwoProjectors(t *testing.T) {
 	if err := <-published; err != nil {
 		t.Fatal(err)
 	}
-	d.project.kill()
+	d.project.Kill()
 	d.broker.sendAll(messages[8_000:])
 	o := newOracle(t, c, d.broker.stream(eventStream))
 	other.projected(o.last)

@@ -123,7 +123,7 @@ func checkSecrets(t *testing.T, processes ...*process) {
 			t.Fatal(err)
 		}
 		p.stop()
-		log := p.stderr.String() + p.stdout.String()
+		log := p.Stderr.String() + p.Stdout.String()
 		if !strings.Contains(log, `"msg":"stopped"`) {
 			t.Errorf("the log of %s has no end", p.role)
 		}

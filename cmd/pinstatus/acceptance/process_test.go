@@ -1,20 +1,19 @@
 package acceptance
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/pinstatus/pinstatus/consumer/natstest/child"
 )
 
 // process is a running pinstatus.
@@ -23,12 +22,9 @@ type process struct {
 	admin string // URL
 	nats  string // URL of the embedded server; of serve only
 
-	tb     testing.TB
-	role   string
-	cmd    *exec.Cmd
-	stdout output
-	stderr output
-	done   chan struct{} // closed once it has ended
+	tb   testing.TB
+	role string
+	*child.Process
 }
 
 // serve runs everything in one process. Args may replace the embedded parts.
@@ -57,30 +53,18 @@ func launch(tb testing.TB, args ...string) *process {
 // launchIn is launch with variables added to the environment.
 func launchIn(tb testing.TB, variables []string, args ...string) *process {
 	tb.Helper()
-	p := &process{api: &api{}, tb: tb, role: args[0], done: make(chan struct{})}
-	p.cmd = exec.Command(binary, args...)
-	p.cmd.Env = append(environment(), variables...)
-	p.cmd.Stdout, p.cmd.Stderr = &p.stdout, &p.stderr
-	dieWithParent(p.cmd)
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread() // see dieWithParent
-		defer runtime.UnlockOSThread()
-		err := p.cmd.Start()
-		started <- err
-		if err == nil {
-			_ = p.cmd.Wait() // its state says how it ended
-			close(p.done)
-		}
-	}()
-	if err := <-started; err != nil {
+	p := &process{api: &api{}, tb: tb, role: args[0]}
+	cmd := exec.Command(binary, args...)
+	cmd.Env = append(environment(), variables...)
+	var err error
+	if p.Process, err = child.Start(cmd); err != nil {
 		tb.Fatalf("start pinstatus: %v", err)
 	}
 	tb.Cleanup(func() {
-		p.kill()
+		p.Kill()
 		p.races()
 		if tb.Failed() {
-			tb.Logf("%s (process %d) logged, in the end:\n%s", p.role, p.cmd.Process.Pid, p.stderr.tail(10))
+			tb.Logf("%s (process %d) logged, in the end:\n%s", p.role, p.Cmd.Process.Pid, p.Stderr.Tail(10))
 		}
 	})
 	return p
@@ -97,7 +81,7 @@ func environment() []string {
 func (p *process) races() {
 	p.tb.Helper()
 	for _, bad := range []string{"WARNING: DATA RACE", "panic:", "panic while", "fatal error:"} {
-		if log := p.stderr.String(); strings.Contains(log, bad) {
+		if log := p.Stderr.String(); strings.Contains(log, bad) {
 			p.tb.Errorf("%s: %q in its log:\n%s", p.role, bad, log[strings.Index(log, bad):])
 		}
 	}
@@ -115,7 +99,7 @@ type addresses struct {
 func (p *process) await() {
 	p.tb.Helper()
 	eventually(p.tb, p.role+" has set itself up", func() error {
-		for line := range strings.Lines(p.stderr.String()) {
+		for line := range strings.Lines(p.Stderr.String()) {
 			var at addresses
 			if json.Unmarshal([]byte(line), &at) != nil || !slices.Contains([]string{"serving", "projecting", "answering"}, at.Message) {
 				continue
@@ -127,7 +111,7 @@ func (p *process) await() {
 			return nil
 		}
 		if code, ended := p.exited(); ended {
-			p.tb.Fatalf("%s exited with code %d:\n%s", p.role, code, p.stderr.tail(30))
+			p.tb.Fatalf("%s exited with code %d:\n%s", p.role, code, p.Stderr.Tail(30))
 		}
 		return errors.New("nothing in its log says so")
 	})
@@ -144,12 +128,6 @@ func (p *process) ready() *process {
 		return err
 	})
 	return p
-}
-
-// kill ends the process at once, as kill -9 does.
-func (p *process) kill() {
-	_ = p.cmd.Process.Kill() // fails only if it has ended already
-	<-p.done
 }
 
 // stop ends the process as service managers do, and checks that it takes the 10 s at most,
@@ -169,7 +147,7 @@ func (p *process) stop() {
 func (p *process) signal(s os.Signal) time.Time {
 	p.tb.Helper()
 	began := time.Now()
-	if err := p.cmd.Process.Signal(s); err != nil {
+	if err := p.Cmd.Process.Signal(s); err != nil {
 		p.tb.Fatalf("%s: %v: %v", p.role, s, err)
 	}
 	return began
@@ -190,33 +168,9 @@ func (p *process) wait() (code int) {
 
 func (p *process) exited() (code int, ended bool) {
 	select {
-	case <-p.done:
-		return p.cmd.ProcessState.ExitCode(), true
+	case <-p.Done:
+		return p.Cmd.ProcessState.ExitCode(), true
 	default:
 		return 0, false
 	}
-}
-
-// output is what a process wrote.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(b []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(b)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
-
-// tail is its last lines.
-func (o *output) tail(n int) string {
-	lines := strings.SplitAfter(o.String(), "\n")
-	return strings.Join(lines[max(0, len(lines)-n-1):], "")
 }

@@ -31,7 +31,7 @@ func TestReload(t *testing.T) {
 	replace(t, c.file, "tenants:\n  - id: acme\n    pinType: []\n")
 	p.measures("pinstatus_config_last_reload_successful", 0)
 	becomes(t, "the old configuration stays", ask("another"), http.StatusOK, "")
-	if log := p.stderr.String(); !strings.Contains(log, c.file+":3: ") {
+	if log := p.Stderr.String(); !strings.Contains(log, c.file+":3: ") {
 		t.Errorf("the log does not name the file and line of the problem:\n%s", log)
 	}
 

@@ -73,8 +73,8 @@ func takenAddress(tb testing.TB) string {
 func TestEnvironment(t *testing.T) {
 	t.Parallel()
 	p := launchIn(t, []string{"PINSTATUS_PARTITIONS=many"}, "serve")
-	if code := p.wait(); code != 1 || !strings.Contains(p.stderr.String(), "PINSTATUS_PARTITIONS") {
-		t.Errorf("PINSTATUS_PARTITIONS=many: exit code %d, want 1 and the variable's name in: %s", code, p.stderr.String())
+	if code := p.wait(); code != 1 || !strings.Contains(p.Stderr.String(), "PINSTATUS_PARTITIONS") {
+		t.Errorf("PINSTATUS_PARTITIONS=many: exit code %d, want 1 and the variable's name in: %s", code, p.Stderr.String())
 	}
 	// Every flag has its variable, and the command line wins.
 	c := newConfig(t)
@@ -109,8 +109,8 @@ func TestConfigurationErrors(t *testing.T) {
 		file+":9: tenants[0].tokens[0].jwksFile: ",
 	)
 	p := run(t, "serve", "--config", file)
-	if strings.Contains(p.stderr.String(), "key-in-plain-text") {
-		t.Errorf("an API key stands in the log: %s", p.stderr.String())
+	if strings.Contains(p.Stderr.String(), "key-in-plain-text") {
+		t.Errorf("an API key stands in the log: %s", p.Stderr.String())
 	}
 }
 
@@ -170,7 +170,7 @@ func TestEvictingRedisIsRefused(t *testing.T) {
 		fails(t, args, "maxmemory-policy", "allkeys-lru")
 	}
 	p := start(t, c, "project", "--config", c.file, "--nats-url", servers.URL(), "--redis-url", redis.URL, "--allow-eviction").ready()
-	if !strings.Contains(p.stderr.String(), "allkeys-lru") {
-		t.Errorf("with --allow-eviction nothing in the log warns of it:\n%s", p.stderr.String())
+	if !strings.Contains(p.Stderr.String(), "allkeys-lru") {
+		t.Errorf("with --allow-eviction nothing in the log warns of it:\n%s", p.Stderr.String())
 	}
 }

@@ -37,7 +37,7 @@ func TestDemo(t *testing.T) {
 	var printed map[string]string
 	eventually(t, "the guide is printed", func() error {
 		printed = map[string]string{}
-		for line := range strings.Lines(p.stdout.String()) {
+		for line := range strings.Lines(p.Stdout.String()) {
 			name, value, ok := strings.Cut(strings.TrimSpace(strings.TrimPrefix(line, "export ")), "=")
 			if ok {
 				printed[name] = value
@@ -45,7 +45,7 @@ func TestDemo(t *testing.T) {
 		}
 		for _, name := range []string{"PINSTATUS_NATS_URL", "API", "KEY", "OPERATOR", "ALICE"} {
 			if printed[name] == "" {
-				return fmt.Errorf("no %s= in:\n%s", name, p.stdout.String())
+				return fmt.Errorf("no %s= in:\n%s", name, p.Stdout.String())
 			}
 		}
 		return nil

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/pinstatus/pinstatus/consumer/natstest/child"
 )
 
 // startTimeout is how long a server may take to answer its first PING.
@@ -32,7 +34,7 @@ type Server struct {
 	command []string // arguments of the server
 
 	mu   sync.Mutex
-	proc *process
+	proc *child.Process
 }
 
 // Start runs a redis-server on a unix socket until the test ends. The arguments are
@@ -96,7 +98,7 @@ func (s *Server) launch() {
 
 func (s *Server) start() {
 	s.tb.Helper()
-	proc, err := startProcess(binary(s.tb), s.command)
+	proc, err := child.Start(exec.Command(binary(s.tb), s.command...)) //nolint:gosec,noctx // the test says what to run, and kills it itself
 	if err != nil {
 		s.tb.Fatalf("redistest: start: %v", err)
 	}
@@ -108,7 +110,7 @@ func (s *Server) start() {
 
 // waitReady asks until the server answers. It speaks to the socket itself: a client would
 // log every refused connection.
-func (s *Server) waitReady(proc *process) {
+func (s *Server) waitReady(proc *child.Process) {
 	s.tb.Helper()
 	deadline := time.NewTimer(startTimeout)
 	defer deadline.Stop()
@@ -120,10 +122,10 @@ func (s *Server) waitReady(proc *process) {
 			return
 		}
 		select {
-		case <-proc.done:
-			s.tb.Fatalf("redistest: redis-server ended at its start:\n%s", proc.output.String())
+		case <-proc.Done:
+			s.tb.Fatalf("redistest: redis-server ended at its start:\n%s", proc.Stdout.Tail(30))
 		case <-deadline.C:
-			s.tb.Fatalf("redistest: redis-server does not answer: %v\n%s", err, proc.output.String())
+			s.tb.Fatalf("redistest: redis-server does not answer: %v\n%s", err, proc.Stdout.Tail(30))
 		case <-tick.C:
 		}
 	}
@@ -197,7 +199,7 @@ func (s *Server) Stop() {
 	s.proc = nil
 	s.mu.Unlock()
 	if proc != nil {
-		proc.kill()
+		proc.Kill()
 	}
 }
 
@@ -224,7 +226,7 @@ func (s *Server) signal(sig os.Signal) {
 		s.tb.Fatal("redistest: the server is stopped")
 		return
 	}
-	if err := proc.cmd.Process.Signal(sig); err != nil {
+	if err := proc.Cmd.Process.Signal(sig); err != nil {
 		s.tb.Fatalf("redistest: %v: %v", sig, err)
 	}
 }
