@@ -2,7 +2,11 @@ package consumer
 
 import (
 	"context"
+	"fmt"
 	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,14 +17,17 @@ import (
 
 // sink takes everything, and tells when it has the last.
 type sink struct {
+	mu    sync.Mutex
 	last  uint64
 	all   bool // tells of each batch with messages
 	moved chan uint64
 }
 
-func (s *sink) Open(_ context.Context, st Stream, _ []int) ([]uint64, error) {
+func (s *sink) Open(_ context.Context, st Stream, partitions []int) ([]uint64, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.last = st.LastSequence
-	return make([]uint64, st.Partitions), nil
+	return make([]uint64, len(partitions)), nil
 }
 
 func (s *sink) Handle(_ context.Context, b *Batch) error {
@@ -95,13 +102,88 @@ func drainBare(b *testing.B, js jetstream.JetStream, events int) time.Duration {
 	return took
 }
 
+// BenchmarkDrainApart reads the same stream with each of 16 partitions read by itself.
+func BenchmarkDrainApart(b *testing.B) {
+	const events = 200_000
+	_, js := broker(b, 16)
+	publish(b, js, 0, events, 100_000)
+	var took time.Duration
+	for b.Loop() {
+		h := &counter{want: events, done: make(chan struct{})}
+		o := quick(b, js, h)
+		o.CarryForward, o.probe, o.apart = 0, 0, true
+		began := time.Now()
+		_, stop := run(b, o)
+		<-h.done
+		took += time.Since(began)
+		stop()
+	}
+	b.ReportMetric(float64(b.N)*events/took.Seconds(), "events/s")
+}
+
+// BenchmarkRange reads the same stream by Range, in one go and partition by partition.
+func BenchmarkRange(b *testing.B) {
+	const events = 200_000
+	_, js := broker(b, 16)
+	publish(b, js, 0, events, 100_000)
+	s, err := Describe(b.Context(), js)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, n := range []int{16, 8, 4, 1} {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
+			a := Assignment{16, All(n).Own}
+			var total atomic.Int64
+			for b.Loop() {
+				err := Range(b.Context(), RangeOptions{JetStream: js, Stream: s, Assignment: a, From: make([]uint64, n), To: events},
+					func(_ context.Context, batch *Batch) error {
+						total.Add(int64(len(batch.Messages)))
+						return nil
+					})
+				if err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(total.Load())/b.Elapsed().Seconds(), "events/s")
+		})
+	}
+}
+
+// counter takes everything, and tells when it has so many.
+type counter struct {
+	n    atomic.Int64
+	want int64
+	done chan struct{}
+}
+
+func (c *counter) Open(_ context.Context, _ Stream, partitions []int) ([]uint64, error) {
+	return make([]uint64, len(partitions)), nil
+}
+
+func (c *counter) Handle(_ context.Context, b *Batch) error {
+	if n := int64(len(b.Messages)); n > 0 && c.n.Add(n) == c.want {
+		close(c.done)
+	}
+	return nil
+}
+
 // BenchmarkLatency is the time from before a publish until the event is with the handler,
 // one event at a time.
 func BenchmarkLatency(b *testing.B) {
+	for _, apart := range []bool{false, true} {
+		b.Run(fmt.Sprintf("apart=%v", apart), func(b *testing.B) { latency(b, apart) })
+	}
+}
+
+func latency(b *testing.B, apart bool) {
+	b.Helper()
 	_, js := broker(b, 16)
 	h := &sink{moved: make(chan uint64, 1)}
 	h.all = true
-	run(b, quick(b, js, h))
+	o := quick(b, js, h)
+	o.apart = apart
+	c, _ := run(b, o)
+	eventually(b, "the reading", func() bool { return c.Ready() == nil })
 	var took []time.Duration
 	for b.Loop() {
 		began := time.Now()

@@ -75,7 +75,7 @@ func TestSubjects(t *testing.T) {
 		{"pinstatus.p.x.sms.acme.k", 0, "pinstatus.events.sms.acme.k", false},
 	}
 	for _, tt := range tests {
-		got, err := storedPartition(tt.stored, 16)
+		got, err := newSpread(Stream{Partitions: 16, Uniform: 1}, 16).partition(tt.stored, 1)
 		if got != tt.partition || (err == nil) != tt.ok {
 			t.Errorf("%s: got partition %d, %v, want %d, ok %v", tt.stored, got, err, tt.partition, tt.ok)
 		}

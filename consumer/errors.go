@@ -54,26 +54,39 @@ type restart struct {
 func (r *restart) Error() string { return r.reason + ": " + r.err.Error() }
 func (r *restart) Unwrap() error { return r.err }
 
+// reasonOf is the reason of a restart; an error of any other kind is the handler's.
+func reasonOf(err error) string {
+	var r *restart
+	if errors.As(err, &r) {
+		return r.reason
+	}
+	return reasonHandler
+}
+
 // The reasons of restarts.
 const (
-	reasonStreamInfo = "stream-info"     // the broker does not answer for the stream
-	reasonOpen       = "open"            // the handler did not open
-	reasonPlace      = "place"           // the handler's place is beyond the stream
-	reasonCreate     = "create-consumer" // the broker made no consumer
-	reasonDisconnect = "disconnect"      // the connection broke
-	reasonHeartbeat  = "heartbeat"       // the broker has gone quiet
-	reasonConsumer   = "consumer-lost"   // the consumer is deleted, or its server stopped leading
-	reasonGap        = "gap"             // a message of the consumer is missing
-	reasonRetention  = "retention"       // messages were removed before they were read
-	reasonStream     = "stream-changed"  // the stream is another one, or lost its newest messages
-	reasonPartition  = "partition"       // PartitionError
-	reasonRewind     = "rewind"          // ErrRewind
-	reasonHandler    = "handler"         // any other error of the handler
+	reasonStreamInfo    = "stream-info"     // the broker does not answer for the stream
+	reasonOpen          = "open"            // the handler did not open
+	reasonPlace         = "place"           // the handler's place is beyond the stream
+	reasonCreate        = "create-consumer" // the broker made no consumer
+	reasonDisconnect    = "disconnect"      // the connection broke
+	reasonHeartbeat     = "heartbeat"       // the broker has gone quiet
+	reasonConsumer      = "consumer-lost"   // the consumer is deleted, or its server stopped leading
+	reasonGap           = "gap"             // a message of the consumer is missing
+	reasonRetention     = "retention"       // messages were removed before they were read
+	reasonStream        = "stream-changed"  // the stream is another one, or lost its newest messages
+	reasonPartition     = "partition"       // PartitionError
+	reasonRewind        = "rewind"          // ErrRewind
+	reasonHandler       = "handler"         // any other error of the handler
+	reasonBlocked       = "blocked"         // one partition held up the others: they are read one by one
+	reasonUntransformed = "untransformed"   // partition 0 needs a message that no filter finds
+	reasonOtherwise     = "otherwise"       // there is a better way to read by now
 )
 
 var restartReasons = []string{
 	reasonStreamInfo, reasonOpen, reasonPlace, reasonCreate, reasonDisconnect, reasonHeartbeat, reasonConsumer,
 	reasonGap, reasonRetention, reasonStream, reasonPartition, reasonRewind, reasonHandler,
+	reasonBlocked, reasonUntransformed, reasonOtherwise,
 }
 
 // RefusedError is why Apply left a stream as it is: it does not destroy anything unless it

@@ -1,6 +1,7 @@
 package consumer
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -35,11 +36,25 @@ func quick(tb testing.TB, js jetstream.JetStream, h Handler) Options {
 	}
 }
 
-// run runs a consumer until the test ends, or until the function that it returns is called.
+// run runs a consumer of all partitions until the test ends, or until the function that it
+// returns is called.
 func run(tb testing.TB, o Options) (c *Consumer, stop func()) {
+	tb.Helper()
+	s, err := Describe(tb.Context(), o.JetStream)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return runOn(tb, o, All(s.Partitions))
+}
+
+// runOn runs a consumer of some partitions.
+func runOn(tb testing.TB, o Options, a Assignment) (c *Consumer, stop func()) {
 	tb.Helper()
 	c, err := New(o)
 	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := c.Assign(tb.Context(), a); err != nil {
 		tb.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
@@ -136,6 +151,10 @@ type recorder struct {
 	handle func(ctx context.Context, b *Batch) error
 	// open, if set, may change the place; its error is Open's.
 	open func(s Stream, place []uint64) error
+	// refuse, if set, is Open's error before anything else.
+	refuse func(partitions []int) error
+	// partitions are those of the views; those of the stream if zero.
+	partitions int
 
 	mu      sync.Mutex
 	changed chan struct{} // closed and replaced at each change
@@ -148,21 +167,30 @@ type recorder struct {
 
 func newRecorder() *recorder { return &recorder{changed: make(chan struct{})} }
 
-func (r *recorder) Open(_ context.Context, s Stream, _ []int) ([]uint64, error) {
+func (r *recorder) Open(_ context.Context, s Stream, partitions []int) ([]uint64, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	defer r.notify()
 	r.opened = append(r.opened, s)
-	if len(r.place) != s.Partitions {
-		r.place = make([]uint64, s.Partitions)
-		r.got = make([][]got, s.Partitions)
+	if r.refuse != nil {
+		if err := r.refuse(partitions); err != nil {
+			return nil, err
+		}
+	}
+	if n := cmp.Or(r.partitions, s.Partitions); len(r.place) != n {
+		r.place = make([]uint64, n)
+		r.got = make([][]got, n)
 	}
 	if r.open != nil {
 		if err := r.open(s, r.place); err != nil {
 			return nil, err
 		}
 	}
-	return slices.Clone(r.place), nil
+	from := make([]uint64, 0, len(partitions))
+	for _, p := range partitions {
+		from = append(from, r.place[p])
+	}
+	return from, nil
 }
 
 func (r *recorder) Handle(ctx context.Context, b *Batch) error {

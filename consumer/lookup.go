@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -144,19 +143,18 @@ func (a *api) describe(ctx context.Context) (Stream, error) {
 	}
 	s := Stream{
 		Created:      info.Created.UnixNano(),
-		Partitions:   partitionsOf(info.Config.SubjectTransform),
-		First:        info.State.FirstSeq,
+		First:        firstOf(info),
 		LastSequence: info.State.LastSeq,
 		Received:     a.received,
 	}
-	if s.Partitions == 0 {
-		return Stream{}, &StreamError{Stream: a.stream, Differences: []string{
-			"subject transform is " + strconv.Quote(transformText(info.Config.SubjectTransform)),
-		}}
+	if s.Partitions, s.Uniform, err = spreadOf(info); err != nil {
+		return Stream{}, err
 	}
-	if info.State.Msgs == 0 {
-		s.First = s.LastSequence + 1
-	} else {
+	if s.Missing, err = missing(info); err != nil {
+		return Stream{}, err
+	}
+	s.Trimmed = s.Missing > 0
+	if info.State.Msgs > 0 {
 		m, err := a.newest(ctx, info.State.LastSeq)
 		if err != nil {
 			return Stream{}, err
@@ -166,10 +164,12 @@ func (a *api) describe(ctx context.Context) (Stream, error) {
 			s.LastSequence = max(s.LastSequence, m.Sequence)
 		}
 	}
-	c := &info.Config
-	// A full stream that refuses new messages does not drop old ones.
-	s.Limited = c.MaxAge > 0 || c.MaxMsgsPerSubject > 0 ||
-		c.Discard == jetstream.DiscardOld && (c.MaxBytes > 0 || c.MaxMsgs > 0)
-	s.Trimmed = s.Limited && s.First > max(1, c.FirstSeq)
+	s.Limited = limited(&info.Config)
 	return s, nil
+}
+
+// limited is Stream.Limited. A full stream that refuses new messages does not drop old ones.
+func limited(c *jetstream.StreamConfig) bool {
+	return c.MaxAge > 0 || c.MaxMsgsPerSubject > 0 ||
+		c.Discard == jetstream.DiscardOld && (c.MaxBytes > 0 || c.MaxMsgs > 0)
 }

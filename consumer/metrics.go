@@ -13,6 +13,7 @@ type metrics struct {
 	streamLast prometheus.Gauge
 	delivered  prometheus.Gauge
 	lag        prometheus.Gauge
+	missing    prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -41,11 +42,15 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		delivered: f.NewGauge(prometheus.GaugeOpts{
 			Name: "pinstatus_consumer_delivered_sequence",
-			Help: "Sequence up to which the event stream has been read, as of about a second ago.",
+			Help: "Sequence up to which the event stream has been read in all assigned partitions, as of about a second ago.",
 		}),
 		lag: f.NewGauge(prometheus.GaugeOpts{
 			Name: "pinstatus_consumer_lag",
 			Help: "Sequences of the event stream that have not been read yet, as of about a second ago.",
+		}),
+		missing: f.NewGauge(prometheus.GaugeOpts{
+			Name: "pinstatus_consumer_missing_messages",
+			Help: "Messages that are missing from the event stream and that no erasure or accepted deletion accounts for, as of about a second ago.",
 		}),
 	}
 	for _, reason := range restartReasons {

@@ -40,6 +40,10 @@ type Options struct {
 
 	decode func(subject string, header map[string][]string, payload []byte, e *event.Event) error
 	probe  time.Duration // how often the stream and the reading are looked after
+
+	apart     bool          // partitions are read one by one to begin with
+	joinAfter time.Duration // how long partitions are in health before they are read together again
+	refilter  time.Duration // how often a reading that has to read everything looks whether it still has to
 }
 
 func (o *Options) validate() error {
@@ -68,6 +72,11 @@ func (o *Options) validate() error {
 			return fmt.Errorf("consumer: %s is negative", n.name)
 		}
 	}
+	o.setDefaults()
+	return nil
+}
+
+func (o *Options) setDefaults() {
 	o.MaxBatch = withDefault(o.MaxBatch, 512)
 	o.MaxBatchBytes = withDefault(o.MaxBatchBytes, 1<<20)
 	o.QueueMessages = withDefault(o.QueueMessages, 4*o.MaxBatch)
@@ -75,10 +84,11 @@ func (o *Options) validate() error {
 	o.CarryForward = withDefault(o.CarryForward, time.Second)
 	o.DrainTimeout = withDefault(o.DrainTimeout, 5*time.Second)
 	o.probe = withDefault(o.probe, time.Second)
+	o.joinAfter = withDefault(o.joinAfter, joinAfter)
+	o.refilter = withDefault(o.refilter, refilter)
 	if o.decode == nil {
 		o.decode = event.Decode
 	}
-	return nil
 }
 
 func withDefault[T int | time.Duration](v, otherwise T) T {

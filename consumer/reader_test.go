@@ -95,10 +95,10 @@ func TestStreamIsDescribed(t *testing.T) {
 		return s
 	}
 
-	compare("empty", Stream{Created: created, Partitions: 4, First: 1})
+	compare("empty", Stream{Created: created, Partitions: 4, Uniform: 1, First: 1})
 	publish(t, js, 0, 10, 3)
 	last := Mark{Sequence: 10, Received: stamp(10)}
-	s := compare("ten", Stream{Created: created, Partitions: 4, First: 1, Last: last, LastSequence: 10})
+	s := compare("ten", Stream{Created: created, Partitions: 4, Uniform: 1, First: 1, Last: last, LastSequence: 10})
 	if at, held := received(s, 7); !held || at != stamp(7) {
 		t.Errorf("received(7): got %d, %v, want %d, true", at, held, stamp(7))
 	}
@@ -114,7 +114,7 @@ func TestStreamIsDescribed(t *testing.T) {
 		}
 	}
 	last = Mark{Sequence: 9, Received: stamp(9)}
-	s = compare("first and last deleted", Stream{Created: created, Partitions: 4, First: 2, Last: last, LastSequence: 10})
+	s = compare("first and last deleted", Stream{Created: created, Partitions: 4, Uniform: 1, First: 2, Last: last, LastSequence: 10, Missing: 2, Trimmed: true})
 	if _, held := received(s, 10); held {
 		t.Error("received(10): held after its deletion")
 	}
@@ -123,11 +123,11 @@ func TestStreamIsDescribed(t *testing.T) {
 	if err := Apply(t.Context(), js, limits); err != nil {
 		t.Fatal(err)
 	}
-	compare("limited", Stream{Created: created, Partitions: 4, First: 2, Last: last, LastSequence: 10, Limited: true, Trimmed: true})
+	compare("limited", Stream{Created: created, Partitions: 4, Uniform: 1, First: 2, Last: last, LastSequence: 10, Missing: 2, Limited: true, Trimmed: true})
 	if err := stream.Purge(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	compare("purged", Stream{Created: created, Partitions: 4, First: 11, LastSequence: 10, Limited: true, Trimmed: true})
+	compare("purged", Stream{Created: created, Partitions: 4, Uniform: 1, First: 11, LastSequence: 10, Missing: 10, Limited: true, Trimmed: true})
 }
 
 // A partition without messages follows the stream, also to a last message that is not its
@@ -415,8 +415,9 @@ func TestReaderFindsGaps(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			r := &reader{
-				inbox: "_INBOX.1", next: 5, outstanding: 2 * pullMessages,
-				stream: Stream{Partitions: 2, First: 1}, from: []uint64{4, 4},
+				inbox: "_INBOX.1", next: 5, batch: pullMessages, outstanding: 2 * pullMessages,
+				stream: Stream{Partitions: 2, First: 1, Uniform: 1}, from: []uint64{4, 4},
+				spread: newSpread(Stream{Partitions: 2, Uniform: 1}, 2),
 				queues: []*queue{newQueue(10, 1000), newQueue(10, 1000)},
 			}
 			reason := ""

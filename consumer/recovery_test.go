@@ -179,9 +179,7 @@ func TestPlaceBeyondTheStream(t *testing.T) {
 	c, _ := run(t, quick(t, js, rec))
 	rec.opens(t, 3)
 	var beyond *PlaceError
-	if err := c.Ready(); !errors.As(err, &beyond) {
-		t.Fatalf("ready: got %v, want a PlaceError", err)
-	}
+	eventually(t, "a PlaceError", func() bool { return errors.As(c.Ready(), &beyond) })
 	if d := cmp.Diff(&PlaceError{Position: 11, LastSequence: 10}, beyond); d != "" {
 		t.Error(d)
 	}
@@ -244,14 +242,16 @@ func TestHandlerErrors(t *testing.T) {
 	}
 }
 
-// Events that are stored under an old number of partitions are not split or skipped: the
-// reading stops with an error that says so.
+// Events that are stored under another partition than their key's are not split or skipped:
+// the reading stops with an error that says so. Apply would have told readers of the change.
 func TestPartitionsChangedUnderStoredEvents(t *testing.T) {
 	for _, partitions := range []int{4, 16} {
 		t.Run(fmt.Sprint(partitions), func(t *testing.T) {
 			_, js := broker(t, 8)
 			publish(t, js, 0, 100, 50)
-			if err := Apply(t.Context(), js, Streams{Partitions: partitions, Force: true}); err != nil {
+			changed := config(t, js, EventStream)
+			changed.SubjectTransform = partitionTransform(partitions)
+			if _, err := js.UpdateStream(t.Context(), changed); err != nil {
 				t.Fatal(err)
 			}
 			rec := newRecorder()
@@ -381,6 +381,9 @@ func TestConnectionClosedForGood(t *testing.T) {
 	o := quick(t, other, rec)
 	c, err := New(o)
 	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Assign(t.Context(), All(4)); err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)

@@ -4,10 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -20,18 +18,35 @@ const (
 	goodSession = 10 * time.Second
 )
 
+var (
+	errNotReading   = errors.New("the event stream is not being read yet")
+	errNotConnected = errors.New("not connected to the broker")
+	errUnassigned   = errors.New("no partitions are assigned yet")
+)
+
 // Consumer reads the event stream and hands it to a Handler.
 type Consumer struct {
 	opts    Options
 	nc      *nats.Conn
 	api     *api
+	states  *states
+	stamps  *stamps
 	log     *zap.Logger
 	metrics *metrics
 
-	read atomic.Uint64 // how far the stream has been read, for metrics
+	woken chan struct{} // holds a token when Run has to look at its lanes
 
-	mu    sync.Mutex
-	fault error // why it is not reading
+	mu       sync.Mutex
+	running  bool
+	stopped  bool
+	want     Assignment
+	wanted   int           // counts assignments
+	applied  int           // the newest one for which nothing else is read any more
+	progress chan struct{} // closed and replaced when applied or running changes
+	lanes    []*lane
+	split    bool // its partitions are read one by one
+	places   map[int]uint64
+	losses   losses
 }
 
 // New returns a Consumer that is ready to Run.
@@ -39,13 +54,19 @@ func New(o Options) (*Consumer, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	a := &api{js: o.JetStream, stream: EventStream}
 	return &Consumer{
-		opts:    o,
-		nc:      o.JetStream.Conn(),
-		api:     &api{js: o.JetStream, stream: EventStream},
-		log:     sampled(o.Log),
-		metrics: newMetrics(o.Registerer),
-		fault:   errors.New("the event stream is not being read yet"),
+		opts:     o,
+		nc:       o.JetStream.Conn(),
+		api:      a,
+		states:   &states{api: a},
+		stamps:   &stamps{api: a},
+		log:      sampled(o.Log),
+		metrics:  newMetrics(o.Registerer),
+		woken:    make(chan struct{}, 1),
+		progress: make(chan struct{}),
+		split:    o.apart,
+		places:   map[int]uint64{},
 	}, nil
 }
 
@@ -56,59 +77,49 @@ func sampled(log *zap.Logger) *zap.Logger {
 	}))
 }
 
-// Run reads until ctx ends, lets the Handler finish the batches in hand and returns nil.
-// Whatever fails is logged, counted and tried again, for ever; only if the connection is
-// closed for good does it give up, with ErrClosed.
+// Run reads what is assigned until ctx ends, lets the Handler finish the batches in hand and
+// returns nil. Whatever fails is logged, counted and tried again, for ever; only if the
+// connection is closed for good does it give up, with ErrClosed. It is called once.
 func (c *Consumer) Run(ctx context.Context) error {
-	wait := backoff.NewExponentialBackOff()
-	wait.InitialInterval, wait.MaxInterval = firstRetry, lastRetry
+	c.mu.Lock()
+	c.running = true
+	c.mu.Unlock()
+	lanes, stopLanes := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer c.end()
+	defer watching.Wait()
+	defer c.stopAll()
+	defer stopLanes()
+	watching.Go(func() { c.watchStream(lanes) })
+
+	tick := time.NewTicker(c.opts.probe)
+	defer tick.Stop()
 	for {
-		began := time.Now()
-		err := c.session(ctx)
-		if ctx.Err() != nil {
-			c.setReady(errors.New("stopped"))
-			return nil //nolint:nilerr // what an end cuts short is no failure
-		}
-		c.setReady(err)
 		if c.nc.IsClosed() {
 			return ErrClosed
 		}
-		if time.Since(began) >= goodSession {
-			wait.Reset()
-		}
-		pause := wait.NextBackOff()
-		c.report(err, pause)
+		c.arrange(lanes)
 		select {
-		case <-time.After(pause):
+		case <-c.woken:
+		case <-tick.C:
 		case <-ctx.Done():
+			return nil
 		}
 	}
 }
 
-func (c *Consumer) report(err error, pause time.Duration) {
-	reason := reasonHandler
-	var r *restart
-	if errors.As(err, &r) {
-		reason = r.reason
-	}
-	c.metrics.restarts.WithLabelValues(reason).Inc()
-	fields := []zap.Field{zap.String("reason", reason), zap.Duration("retry_in", pause), zap.Error(err)}
-	if reason == reasonRewind {
-		c.log.Info("reading the event stream again", fields...)
-		return
-	}
-	c.log.Error("reading the event stream failed", fields...)
-}
+// wake makes Run look at its lanes.
+func (c *Consumer) wake() { signal(c.woken) }
 
-// Ready is nil while the consumer is connected and reads, and otherwise says why not.
-func (c *Consumer) Ready() error {
+func (c *Consumer) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.fault
+	c.running, c.stopped = false, true
+	c.notify()
 }
 
-func (c *Consumer) setReady(fault error) {
-	c.mu.Lock()
-	c.fault = fault
-	c.mu.Unlock()
+// notify tells those who wait for progress; the caller holds the lock.
+func (c *Consumer) notify() {
+	close(c.progress)
+	c.progress = make(chan struct{})
 }

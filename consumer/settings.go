@@ -1,8 +1,6 @@
 package consumer
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -74,6 +72,7 @@ func eventSettings(s *Streams) []setting {
 	settings := []setting{
 		subjects(eventSubjects),
 		transform(s.Partitions),
+		settled(),
 		messageSize(MaxMessageSize),
 		exactly("discard", jetstream.DiscardNew, func(c *config) *jetstream.DiscardPolicy { return &c.Discard }),
 	}
@@ -181,78 +180,4 @@ func (s *setting) difference(c *jetstream.StreamConfig) string {
 		}
 	}
 	return fmt.Sprintf("%s is %v, want %v", s.name, s.is(c), s.want)
-}
-
-// streamSpec is what one stream has to be. Its settings are applied in their order.
-type streamSpec struct {
-	name     string
-	settings []setting
-}
-
-func (s *streamSpec) differences(c *jetstream.StreamConfig) []string {
-	var found []string
-	for _, set := range s.settings {
-		if !set.ok(c) {
-			found = append(found, set.difference(c))
-		}
-	}
-	return found
-}
-
-func (s *streamSpec) check(ctx context.Context, js jetstream.JetStream) error {
-	stream, err := js.Stream(ctx, s.name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return &StreamError{Stream: s.name, Differences: []string{"does not exist"}}
-	}
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", s.name, err)
-	}
-	config := stream.CachedInfo().Config
-	if found := s.differences(&config); found != nil {
-		return &StreamError{Stream: s.name, Differences: found}
-	}
-	return nil
-}
-
-func (s *streamSpec) apply(ctx context.Context, js jetstream.JetStream, force bool) error {
-	stream, err := js.Stream(ctx, s.name)
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		config := jetstream.StreamConfig{Name: s.name}
-		for _, set := range s.settings {
-			set.set(&config)
-		}
-		if _, err := js.CreateStream(ctx, config); err != nil {
-			return fmt.Errorf("create stream %s: %w", s.name, err)
-		}
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("stream %s: %w", s.name, err)
-	}
-	info := stream.CachedInfo()
-	config := info.Config
-	var harms []string
-	changed := false
-	for _, set := range s.settings {
-		if set.ok(&config) {
-			continue
-		}
-		if set.harm != nil && !force {
-			if harm := set.harm(&info.Config, &info.State); harm != "" {
-				harms = append(harms, fmt.Sprintf("%s: the change %s", set.difference(&config), harm))
-			}
-		}
-		set.set(&config)
-		changed = true
-	}
-	switch {
-	case harms != nil:
-		return &RefusedError{Stream: s.name, Harms: harms}
-	case !changed:
-		return nil
-	}
-	if _, err := js.UpdateStream(ctx, config); err != nil {
-		return fmt.Errorf("change stream %s (%v): %w", s.name, s.differences(&info.Config), err)
-	}
-	return nil
 }

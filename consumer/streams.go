@@ -61,6 +61,10 @@ type Streams struct {
 	// and another number of partitions for a stream that holds events. Events that are
 	// already stored keep their number, so views must be rebuilt afterwards.
 	Force bool
+
+	// AcceptDeletions accounts for messages that are missing from the event stream, so that
+	// views are made from what is left as if it were the whole history.
+	AcceptDeletions bool
 }
 
 // Limits bound the event stream. One that is nil stays as it is in an existing stream, and
@@ -120,6 +124,9 @@ func Apply(ctx context.Context, js jetstream.JetStream, s Streams) error {
 			return err
 		}
 	}
+	if s.AcceptDeletions {
+		return acceptDeletions(ctx, js)
+	}
 	return nil
 }
 
@@ -146,6 +153,7 @@ func (s *Streams) specs() []*streamSpec {
 	events := &streamSpec{
 		name:     EventStream,
 		settings: append(fixedSettings(), eventSettings(s)...),
+		write:    respread,
 	}
 	letters := &streamSpec{
 		name:     DeadLetterStream,

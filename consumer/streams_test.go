@@ -245,7 +245,7 @@ func TestStoredPartition(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := storedPartition(m.Subject, partitions)
+			got, err := newSpread(Stream{Partitions: partitions, Uniform: 1}, partitions).partition(m.Subject, 1)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -14,34 +14,42 @@ import (
 // worker hands what is queued of one partition to the Handler.
 type worker struct {
 	opts      *Options
-	metrics   *metrics
+	metrics   *metrics // nil counts nothing
 	partition int
 	queue     *queue
 	place     *place
-	through   Mark // up to here the Handler has everything
+	through   Mark   // up to here the Handler has everything
+	to        uint64 // where the work ends; 0 if it goes on
+
+	handler func(context.Context, *Batch) error
+	// received looks up the broker's timestamp of a place that no message has told.
+	received func(ctx context.Context, sequence uint64) (int64, error)
+	// vouch makes sure that nothing is missing up to a sequence where the reading itself does
+	// not prove it; nil if it does.
+	vouch func(ctx context.Context, through uint64) error
 
 	items    []item
 	messages []Message
 	batch    Batch
 }
 
-// run works until stop ends, and then returns after the batch in hand; ctx is the
-// Handler's.
+// run works until stop ends or the work does, and then returns after the batch in hand; ctx
+// is the Handler's.
 func (w *worker) run(ctx, stop context.Context) error {
 	timer := time.NewTimer(jitter(w.opts.CarryForward))
 	defer timer.Stop()
 	idle := false // for as long as CarryForward
-	for stop.Err() == nil {
+	for stop.Err() == nil && (w.to == 0 || w.through.Sequence < w.to) {
 		// Read before the queue: whatever is queued afterwards lies behind it, so a
 		// queue found empty holds nothing up to here.
-		mark := w.place.load()
+		through := w.place.load()
 		var more bool
 		w.items, more = w.queue.take(w.items[:0], w.opts.MaxBatch, w.opts.MaxBatchBytes)
 		if n := len(w.items); n > 0 {
-			if last := &w.items[n-1]; more || mark.Sequence < last.sequence {
-				mark = Mark{Sequence: last.sequence, Received: last.received}
+			if last := &w.items[n-1]; more || !through.known || through.Sequence < last.sequence {
+				through = mark{Mark{Sequence: last.sequence, Received: last.received}, true}
 			}
-		} else if !idle {
+		} else if !idle && (w.to == 0 || through.Sequence < w.to) {
 			select {
 			case <-w.queue.ready:
 			case <-w.queue.carry:
@@ -52,29 +60,50 @@ func (w *worker) run(ctx, stop context.Context) error {
 			}
 			continue
 		}
-		if mark.Sequence < w.through.Sequence { // read again from another partition's place
-			mark = w.through
+		if through.Sequence <= w.through.Sequence { // read again from another partition's place
+			through = mark{w.through, true}
 		}
-		if err := w.handle(ctx, mark); err != nil {
+		if err := w.advance(ctx, through); err != nil {
 			return err
 		}
-		w.through, idle = mark, false
+		idle = false
 		timer.Reset(jitter(w.opts.CarryForward))
 	}
+	return nil
+}
+
+// advance hands on what was taken, and that it is all up to through.
+func (w *worker) advance(ctx context.Context, through mark) error {
+	if w.vouch != nil && through.Sequence > w.through.Sequence {
+		if err := w.vouch(ctx, through.Sequence); err != nil {
+			return err
+		}
+	}
+	if !through.known {
+		at, err := w.received(ctx, through.Sequence)
+		if err != nil {
+			return &restart{reasonStreamInfo, err}
+		}
+		through.Received = at
+	}
+	if err := w.handle(ctx, through.Mark); err != nil {
+		return err
+	}
+	w.through = through.Mark
 	return nil
 }
 
 func (w *worker) handle(ctx context.Context, through Mark) error {
 	w.decode()
 	w.batch = Batch{Partition: w.partition, Messages: w.messages, Through: through}
-	if err := w.opts.Handler.Handle(ctx, &w.batch); err != nil {
+	if err := w.handler(ctx, &w.batch); err != nil {
 		reason := reasonHandler
 		if errors.Is(err, ErrRewind) {
 			reason = reasonRewind
 		}
 		return &restart{reason, fmt.Errorf("partition %d: %w", w.partition, err)}
 	}
-	if n := len(w.items); n > 0 {
+	if n := len(w.items); n > 0 && w.metrics != nil {
 		size := 0
 		for i := range w.items {
 			size += w.items[i].size()

@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/pinstatus/pinstatus/consumer"
+	"github.com/pinstatus/pinstatus/consumer/event"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -87,6 +88,9 @@ func TestNATSPermissions(t *testing.T) {
 		{"query", subscribe, "pinstatus.notices.>", true},
 		{"query", subscribe, "pinstatus.events.>", false},
 		{"query", subscribe, "_INBOX.>", false},
+		{"query", subscribe, "_INBOX.query.x", true},
+		{"query", publish, "$JS.API.STREAM.INFO.PINSTATUS", true},
+		{"query", publish, "$JS.API.STREAM.MSG.GET.PINSTATUS", false},
 		{"query", publish, "pinstatus.notices.1.0", false},
 		{"query", publish, "$JS.API.INFO", false},
 		{"operator", publish, "$JS.API.STREAM.UPDATE.PINSTATUS", true},
@@ -158,6 +162,10 @@ func TestNATSWayOfAnEvent(t *testing.T) {
 	})
 	t.Cleanup(running.Wait)
 	t.Cleanup(stop)
+	// One of them alone is read by a consumer of its own.
+	if err := c.Assign(ctx, consumer.Assignment{Partitions: 16, Own: []int{event.Partition("demo", "2B67", 16)}}); err != nil {
+		t.Fatal(err)
+	}
 
 	ack, err := jetStream("sms-gateway").Publish(t.Context(), "pinstatus.events.sms.demo.2B67", []byte("{}"))
 	if err != nil {
@@ -189,8 +197,8 @@ type refusing struct {
 	refused *consumer.Message
 }
 
-func (*refusing) Open(_ context.Context, s consumer.Stream, _ []int) ([]uint64, error) {
-	return make([]uint64, s.Partitions), nil
+func (*refusing) Open(_ context.Context, _ consumer.Stream, partitions []int) ([]uint64, error) {
+	return make([]uint64, len(partitions)), nil
 }
 
 func (r *refusing) Handle(ctx context.Context, b *consumer.Batch) error {

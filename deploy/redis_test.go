@@ -77,14 +77,16 @@ func newStore(t *testing.T, client redis.UniversalClient) *redisstore.Store {
 	return s
 }
 
-// The projector's user may do what the projector does, and the query service's what that
-// one does: read, and nothing else.
+// The projector's user may do what the projector does, the query service's what that one
+// does: read, and nothing else; and the tools' what the projector may, and look through all
+// views and drop some.
 func TestRedisUsers(t *testing.T) {
 	socket := startRedis(t)
 	ctx := t.Context()
 	writer, reader := newStore(t, dialRedis(t, socket, "projector")), newStore(t, dialRedis(t, socket, "query"))
+	tools := newStore(t, dialRedis(t, socket, "tools"))
 
-	for name, s := range map[string]*redisstore.Store{"projector": writer, "query": reader} {
+	for name, s := range map[string]*redisstore.Store{"projector": writer, "query": reader, "tools": tools} {
 		if err := s.Ping(ctx); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -123,6 +125,74 @@ func TestRedisUsers(t *testing.T) {
 	if err != nil || string(records[0].Value) != "view" || records[0].Locks[0] == 0 {
 		t.Errorf("the query service reads %+v, %v", records, err)
 	}
+
+	testLeases(t, generation, p, writer, reader)
+	testTools(t, commit, tools)
+}
+
+// testLeases: a projector takes leases and says that it runs.
+func testLeases(t *testing.T, g view.Generation, p int, writer, reader *redisstore.Store) {
+	t.Helper()
+	ctx := t.Context()
+	if members, err := writer.Join(ctx, "a", time.Minute); err != nil || len(members) != 1 {
+		t.Errorf("the projector joins: %q, %v", members, err)
+	}
+	if lease, err := writer.Hold(ctx, g, p, "a", time.Minute); err != nil || lease.Owner != "a" {
+		t.Errorf("the projector's lease: %+v, %v", lease, err)
+	}
+	if leases, err := writer.Leases(ctx, g); err != nil || leases[p].Owner != "a" {
+		t.Errorf("the projector reads the leases %+v, %v", leases, err)
+	}
+	if lease, err := reader.Hold(ctx, g, (p+1)%g.Partitions, "b", time.Minute); err == nil {
+		t.Errorf("the query service took the lease %+v", lease)
+	}
+	if members, err := reader.Join(ctx, "b", time.Minute); err == nil {
+		t.Errorf("the query service joined the projectors: %q", members)
+	}
+	if err := writer.Release(ctx, g, p, "a"); err != nil {
+		t.Errorf("the projector's release: %v", err)
+	}
+	if err := writer.Leave(ctx, "a"); err != nil {
+		t.Errorf("the projector leaves: %v", err)
+	}
+}
+
+// testTools: the tools' user commits, finds what it committed, and drops it, and the serving
+// record names another generation.
+func testTools(t *testing.T, c *projector.Commit, tools *redisstore.Store) {
+	t.Helper()
+	ctx := t.Context()
+	serving, err := tools.Serving(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := serving
+	next.Next = view.Generation{Number: 2, Partitions: c.Generation.Partitions}
+	if got, err := tools.SetServing(ctx, serving, next); err != nil || got != next {
+		t.Errorf("the tools' serving record: %+v, %v", got, err)
+	}
+	fresh := *c
+	fresh.Generation = next.Next
+	if found, err := tools.Commit(ctx, &fresh); err != nil || found != c.To {
+		t.Errorf("the tools' commit: %+v, %v", found, err)
+	}
+	found := 0
+	count := func(_ int, keys []view.Key) error {
+		found += len(keys)
+		return nil
+	}
+	if err := tools.Scan(ctx, next.Next, count); err != nil || found != 1 {
+		t.Errorf("the tools find %d views, %v", found, err)
+	}
+	if leases, err := tools.Leases(ctx, next.Next); err != nil || len(leases) != next.Next.Partitions {
+		t.Errorf("the tools read the leases %+v, %v", leases, err)
+	}
+	if err := tools.Drop(ctx, next.Next, c.Partition); err != nil {
+		t.Errorf("the tools' drop: %v", err)
+	}
+	if position, _, err := tools.Load(ctx, next.Next, c.Partition, nil); err != nil || position != (view.Position{}) {
+		t.Errorf("the position %+v is left after a drop, %v", position, err)
+	}
 }
 
 // How Redis 7.0 and later refuse a command, and one inside a script.
@@ -138,6 +208,14 @@ func TestRedisRefusals(t *testing.T) {
 		{"query", []any{"DEL", "{1.0}:pos"}},
 		{"query", []any{"EVAL", "return redis.call('SET', KEYS[1], 'x')", "1", "{1.0}:pos"}},
 		{"query", []any{"GET", "other"}},
+		{"query", []any{"ZRANGE", "projectors", 0, -1}},
+		{"query", []any{"ZADD", "projectors", 1, "x"}},
+		{"query", []any{"SCAN", 0}},
+		{"projector", []any{"SCAN", 0}},
+		{"projector", []any{"UNLINK", "{1.0}:pos"}},
+		{"tools", []any{"SET", "other", "x"}},
+		{"tools", []any{"UNLINK", "other"}},
+		{"tools", []any{"FLUSHDB"}},
 		{"projector", []any{"SET", "other", "x"}},
 		{"projector", []any{"FLUSHALL"}},
 		{"projector", []any{"CONFIG", "SET", "maxmemory-policy", "allkeys-lru"}},

@@ -69,7 +69,7 @@ func TestAlarms(t *testing.T) {
 			}
 			good, goodPolicy := f.stream, f.policy
 			test.change(f)
-			_, err := f.Open(t.Context(), f.stream, all(f.stream.Partitions))
+			_, err := f.Open(t.Context(), f.stream, all(partitions))
 			var alarm *projector.Alarm
 			if !errors.As(err, &alarm) || alarm.Reason != test.want {
 				t.Fatalf("Open: got %v, want alarm %s", err, test.want)
@@ -77,14 +77,19 @@ func TestAlarms(t *testing.T) {
 			if f.Ready() == nil {
 				t.Error("ready in spite of the alarm")
 			}
-			if got := testutil.ToFloat64(metric(t, f.reg, "pinstatus_projector_alarm", string(test.want))); got != 1 {
-				t.Errorf("alarm metric: got %v, want 1", got)
+			for _, way := range waysOut[test.want] {
+				if !strings.Contains(alarm.Detail, way) {
+					t.Errorf("the alarm %q does not name `%s`", alarm.Detail, way)
+				}
+			}
+			if got := testutil.ToFloat64(metric(t, f.reg, "pinstatus_projector_alarm", string(test.want))); got != partitions {
+				t.Errorf("alarm metric: got %v, want %d", got, partitions)
 			}
 			f.stream, f.policy = good, goodPolicy
 			if test.want == projector.AlarmCodec {
 				return
 			}
-			if _, err := f.Open(t.Context(), f.stream, all(f.stream.Partitions)); err != nil {
+			if _, err := f.Open(t.Context(), f.stream, all(partitions)); err != nil {
 				t.Fatalf("Open after the cause is gone: %v", err)
 			}
 			if got := testutil.ToFloat64(metric(t, f.reg, "pinstatus_projector_alarm", string(test.want))); got != 0 || f.Ready() != nil {
@@ -92,6 +97,13 @@ func TestAlarms(t *testing.T) {
 			}
 		})
 	}
+}
+
+// waysOut are the commands that an alarm has to name.
+var waysOut = map[projector.AlarmReason][]string{
+	projector.AlarmRetention:  {"pinstatus snapshot restore", "pinstatus rebuild"},
+	projector.AlarmPartitions: {"pinstatus rebuild", "pinstatus streams apply"},
+	projector.AlarmCodec:      {"pinstatus rebuild"},
 }
 
 func TestPolicyTakesEffectWithTheNextBatch(t *testing.T) {

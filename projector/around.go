@@ -2,35 +2,15 @@ package projector
 
 import (
 	"context"
-	"time"
 
 	"github.com/pinstatus/pinstatus/consumer"
-	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-// lookAround looks, about every second, whether the store still has what this partition
-// builds on, also while no events come.
+// lookAround looks whether the store still has what this partition builds on while no
+// events come, which is about every second.
 func (pt *partition) lookAround(ctx context.Context, b *consumer.Batch) error {
-	idle := len(b.Messages) == 0 && b.Through.Sequence <= pt.position.Sequence
-	now := time.Now()
-	if !idle && now.Sub(pt.lookedAt) < time.Second {
-		return nil
-	}
-	pt.lookedAt = now
-	if pt.number == 0 { // one partition looks after the key that belongs to none
-		serving, _, err := retry(ctx, pt, "generation", func() (view.Serving, struct{}, error) {
-			s, err := pt.projector.opts.Store.SetServing(ctx, view.Serving{}, view.Serving{Generation: pt.generation})
-			return s, struct{}{}, err
-		})
-		if err != nil {
-			return err
-		}
-		if serving.Generation != pt.generation {
-			return consumer.ErrRewind
-		}
-	}
-	if !idle {
-		return nil
+	if len(b.Messages) > 0 || b.Through.Sequence > pt.position.Sequence {
+		return nil // its commit will see
 	}
 	if !pt.position.Refilling() {
 		pt.idleRefill = 0

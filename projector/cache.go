@@ -71,17 +71,27 @@ func (v *cached) fold(in fold.Input, t *fold.Tenant) fold.Outcome {
 // write is what a commit writes of the view.
 func (v *cached) write(keepUntil int64) Write {
 	v.changed = false
-	w := Write{Key: v.key}
+	value, had := make([]byte, 0, v.size+typicalView), v.locks
+	if v.code != nil {
+		value = v.code.Append(value)
+	} else {
+		value = v.account.Append(value)
+		v.locks = lockEnds(v.account)
+	}
+	v.size = len(value)
+	return v.stored(value, had, keepUntil)
+}
+
+// stored is the write of the view's stored form where the store holds the locks had.
+func (v *cached) stored(value []byte, had map[string]int64, keepUntil int64) Write {
+	w := Write{Key: v.key, Value: value}
 	var expiresAt int64
 	if v.code != nil {
-		w.Value, expiresAt = v.code.Append(make([]byte, 0, v.size+typicalView)), v.code.ExpiresAt()
+		expiresAt = v.code.ExpiresAt()
 	} else {
-		w.Value, expiresAt = v.account.Append(make([]byte, 0, v.size+typicalView)), v.account.ExpiresAt()
-		ends := lockEnds(v.account)
-		w.Locks = changedLocks(v.locks, ends)
-		v.locks = ends
+		expiresAt = v.account.ExpiresAt()
+		w.Locks = changedLocks(had, v.locks)
 	}
-	v.size = len(w.Value)
 	if expiresAt != 0 {
 		w.ExpireAt = max(milliseconds(expiresAt), keepUntil)
 	}

@@ -26,14 +26,17 @@ func (s *step) fold(m *consumer.Message, c *cached) {
 		s.rejected = append(s.rejected, consumer.DeadLetter{Message: m, Reason: m.Err.Reason, Detail: m.Err.Detail})
 		return
 	}
-	pt.projector.metrics.events.WithLabelValues(m.Event.Type.String()).Inc()
+	if c == nil {
+		return // a view that was not chosen: see Options.Only
+	}
+	pt.projector.metrics.read(m.Event.Type)
 	in := fold.Input{Event: &m.Event, Sequence: m.Sequence, Received: m.Received}
 	outcome := c.fold(in, s.policy.Tenants[m.Event.Tenant])
 	if reason := outcome.Rejected(); reason != "" {
 		s.rejected = append(s.rejected, consumer.DeadLetter{Message: m, Reason: reason, Detail: rejections[reason]})
 		return
 	}
-	pt.projector.metrics.outcomes.WithLabelValues(outcome.String()).Inc()
+	pt.projector.metrics.folded(outcome)
 	if outcome != fold.Duplicate && outcome != fold.Conflict && !c.changed {
 		c.changed = true
 		s.changed = append(s.changed, c)
@@ -60,7 +63,7 @@ func (s *step) commit(ctx context.Context, through consumer.Mark) error {
 		if err := opts.DeadLetters.PublishAll(ctx, s.rejected); err != nil {
 			return fmt.Errorf("dead letters: %w", err)
 		}
-		metrics.outcomes.WithLabelValues("dead_letter").Add(float64(len(s.rejected)))
+		metrics.rejected.Add(float64(len(s.rejected)))
 	}
 	to := pt.position
 	to.Sequence, to.Witness = through.Sequence, through.Received
@@ -101,7 +104,7 @@ const keepBehind = 24 * time.Hour
 func (pt *partition) notify(c *Commit, changed []*cached) {
 	n := view.Notice{
 		Generation: pt.generation.Number, Partition: pt.number,
-		From: c.From.Sequence, To: c.To.Sequence, Keys: make([]uint64, len(changed)),
+		Stream: c.To.Stream, From: c.From.Sequence, To: c.To.Sequence, Keys: make([]uint64, len(changed)),
 	}
 	for i, v := range changed {
 		n.Keys[i] = v.key.Hash()

@@ -48,7 +48,7 @@ func TestCommitMovesViewsAndPositionTogether(t *testing.T) {
 	if got := r.Locks[0]; got != 20_001 {
 		t.Errorf("lock key lives %d ms, want 20001", got)
 	}
-	wantNotice := []view.Notice{{Generation: 1, Partition: p, From: 0, To: 3, Keys: []uint64{key.Hash()}}}
+	wantNotice := []view.Notice{{Generation: 1, Partition: p, Stream: f.stream.Created, From: 0, To: 3, Keys: []uint64{key.Hash()}}}
 	if diff := cmp.Diff(wantNotice, f.notices.sent); diff != "" {
 		t.Errorf("notices (-want +got):\n%s", diff)
 	}
@@ -70,7 +70,7 @@ func TestIdlePartitionIsCarriedForward(t *testing.T) {
 	if got := f.position(2); got.Sequence != 70 || got.Witness != start+70 {
 		t.Errorf("position: got %d, witness %d; want 70, %d", got.Sequence, got.Witness, start+70)
 	}
-	wantNotice := []view.Notice{{Generation: 1, Partition: 2, From: 0, To: 70, Keys: []uint64{}}}
+	wantNotice := []view.Notice{{Generation: 1, Partition: 2, Stream: f.stream.Created, From: 0, To: 70, Keys: []uint64{}}}
 	if diff := cmp.Diff(wantNotice, f.notices.sent, equateEmpty); diff != "" {
 		t.Errorf("notices (-want +got):\n%s", diff)
 	}

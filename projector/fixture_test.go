@@ -29,7 +29,6 @@ const (
 var generation = view.Generation{Number: 1, Partitions: partitions}
 
 // fixture is a projector on a store in memory, and what it has sent elsewhere.
-
 type fixture struct {
 	*projector.Projector
 	t       *testing.T
@@ -41,6 +40,7 @@ type fixture struct {
 	policy  *fold.Policy
 	next    uint64
 	cache   int
+	shelf   projector.Snapshots
 }
 
 func newFixture(t *testing.T) *fixture {
@@ -61,18 +61,25 @@ func newFixture(t *testing.T) *fixture {
 }
 
 // restart makes a new projector, as a process would that starts again.
-
 func (f *fixture) restart() {
+	f.t.Helper()
+	f.restartOn(f.store)
+}
+
+func (f *fixture) restartOn(store projector.Store) {
 	f.t.Helper()
 	f.reg = prometheus.NewRegistry()
 	p, err := projector.New(projector.Options{
-		Store: f.store, DeadLetters: f.letters, Notifier: f.notices,
+		Store: store, DeadLetters: f.letters, Notifier: f.notices,
 		Policy: func() *fold.Policy { return f.policy },
 		Log:    zap.NewNop(), Registerer: f.reg,
-		CacheViews: f.cache,
-		Now:        func() time.Time { return time.Unix(0, start) },
+		CacheViews: f.cache, Snapshots: f.shelf,
+		Now: func() time.Time { return time.Unix(0, start) },
 	})
 	if err != nil {
+		f.t.Fatal(err)
+	}
+	if err := p.Serve(generation, all(partitions)); err != nil {
 		f.t.Fatal(err)
 	}
 	f.Projector = p
@@ -91,7 +98,7 @@ func testPolicy(version uint64, hash string) *fold.Policy {
 
 func (f *fixture) open() []uint64 {
 	f.t.Helper()
-	got, err := f.Open(f.t.Context(), f.stream, all(f.stream.Partitions))
+	got, err := f.Open(f.t.Context(), f.stream, all(partitions))
 	if err != nil {
 		f.t.Fatalf("Open: %v", err)
 	}
@@ -99,7 +106,6 @@ func (f *fixture) open() []uint64 {
 }
 
 // message is the next message of the stream.
-
 func (f *fixture) message(e event.Event) consumer.Message {
 	f.next++
 	f.stream.LastSequence = f.next
@@ -189,6 +195,8 @@ type notices struct {
 	mu   sync.Mutex
 	err  error
 	sent []view.Notice
+
+	generation view.Generation // that they are of; the usual one if zero
 }
 
 func (n *notices) Publish(subject string, data []byte) error {
@@ -199,7 +207,11 @@ func (n *notices) Publish(subject string, data []byte) error {
 	if err := view.ParseNotice(data, &notice); err != nil {
 		return err
 	}
-	if want := view.NoticeSubject(generation, notice.Partition); subject != want {
+	g := n.generation
+	if g == (view.Generation{}) {
+		g = generation
+	}
+	if want := view.NoticeSubject(g, notice.Partition); subject != want {
 		return fmt.Errorf("notice on %s, want %s", subject, want)
 	}
 	n.mu.Lock()
@@ -209,20 +221,12 @@ func (n *notices) Publish(subject string, data []byte) error {
 }
 
 // faultyStore fails as it is told to.
-
 type faultyStore struct {
 	*memstore.Store
 	mu      sync.Mutex
 	fail    int  // so many commits fail
 	applied bool // but take effect
 	tries   int
-
-	lostGeneration bool
-}
-
-func (s *faultyStore) SetServing(ctx context.Context, from, to view.Serving) (view.Serving, error) {
-	s.lostGeneration = false
-	return s.Store.SetServing(ctx, from, to)
 }
 
 func (s *faultyStore) Commit(ctx context.Context, c *projector.Commit) (view.Position, error) {
@@ -247,20 +251,6 @@ var equateEmpty = cmp.Transformer("empty", func(k []uint64) []uint64 {
 	}
 	return k
 })
-
-// A store that goes back to an older state, position and views together, is replayed from
-
-// there, and says nothing until it is where it was.
-
-// An owner whose views were changed by another finds out when it next reads one.
-
-// The key that says which generation serves belongs to no partition: whoever loses it alone
-
-// gets it back.
-
-// What the stream no longer holds cannot be waited for.
-
-// An owner that has lost the partition does not judge its events.
 
 func metric(t *testing.T, reg *prometheus.Registry, name string, label ...string) prometheus.Collector {
 	t.Helper()

@@ -1,15 +1,21 @@
 package projector
 
 import (
-	"errors"
 	"strconv"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/pinstatus/pinstatus/consumer/event"
+	"github.com/pinstatus/pinstatus/projector/fold"
+	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 type metrics struct {
 	events         *prometheus.CounterVec
+	eventsByType   [event.AccountDeleted + 1]prometheus.Counter // of events, found without a look-up
 	outcomes       *prometheus.CounterVec
+	outcomesByKind [fold.LateNoEffect + 1]prometheus.Counter // of outcomes
+	rejected       prometheus.Counter
 	position       *prometheus.GaugeVec
 	refilling      *prometheus.GaugeVec
 	commitDuration prometheus.Histogram
@@ -20,6 +26,9 @@ type metrics struct {
 	alarms         *prometheus.GaugeVec
 	noticeErrors   prometheus.Counter
 	cacheLookups   *prometheus.CounterVec
+	cacheHits      prometheus.Counter
+	cacheMisses    prometheus.Counter
+	restored       prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -65,7 +74,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		alarms: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "pinstatus_projector_alarm",
-			Help: "1 while the projector has stopped for this reason.",
+			Help: "Partitions of this projector that have stopped for this reason.",
 		}, []string{"reason"}),
 		noticeErrors: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pinstatus_projector_notice_errors_total",
@@ -75,34 +84,88 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "pinstatus_projector_cache_lookups_total",
 			Help: "Views looked for in the projector's cache, by result.",
 		}, []string{"result"}),
+		restored: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pinstatus_projector_restored_views_total",
+			Help: "Views brought from a snapshot.",
+		}),
 	}
-	for _, r := range alarmReasons {
-		m.alarms.WithLabelValues(string(r)).Set(0)
-	}
+	m.bind()
 	reg.MustRegister(m.events, m.outcomes, m.position, m.refilling, m.commitDuration, m.commitViews, m.storeRetries,
-		m.rewinds, m.eventAge, m.alarms, m.noticeErrors, m.cacheLookups)
+		m.rewinds, m.eventAge, m.alarms, m.noticeErrors, m.cacheLookups, m.restored)
 	return m
 }
 
-// alarm shows the alarm that err is, and no other.
-func (m *metrics) alarm(err error) {
-	var a *Alarm
-	errors.As(err, &a)
+// bind makes the counters of all label values, which stand at 0 from the start.
+func (m *metrics) bind() {
 	for _, r := range alarmReasons {
-		on := 0.0
-		if a != nil && a.Reason == r {
-			on = 1
+		m.alarms.WithLabelValues(string(r))
+	}
+	for t := range m.eventsByType {
+		if t > 0 {
+			m.eventsByType[t] = m.events.WithLabelValues(event.Type(t).String()) //nolint:gosec // a few
 		}
-		m.alarms.WithLabelValues(string(r)).Set(on)
+	}
+	for o := range m.outcomesByKind {
+		if o > 0 {
+			m.outcomesByKind[o] = m.outcomes.WithLabelValues(fold.Outcome(o).String()) //nolint:gosec // a few
+		}
+	}
+	m.rejected = m.outcomes.WithLabelValues("dead_letter")
+	m.cacheHits = m.cacheLookups.WithLabelValues("hit")
+	m.cacheMisses = m.cacheLookups.WithLabelValues("miss")
+}
+
+// read counts an event.
+func (m *metrics) read(t event.Type) {
+	if int(t) < len(m.eventsByType) && t > 0 {
+		m.eventsByType[t].Inc()
+		return
+	}
+	m.events.WithLabelValues(t.String()).Inc()
+}
+
+// folded counts what became of an event that was not rejected.
+func (m *metrics) folded(o fold.Outcome) {
+	if int(o) < len(m.outcomesByKind) && o > 0 {
+		m.outcomesByKind[o].Inc()
+		return
+	}
+	m.outcomes.WithLabelValues(o.String()).Inc()
+}
+
+// alarm moves a partition from one reason to another; empty is none.
+func (m *metrics) alarm(was, is AlarmReason) {
+	if was == is {
+		return
+	}
+	if was != "" {
+		m.alarms.WithLabelValues(string(was)).Dec()
+	}
+	if is != "" {
+		m.alarms.WithLabelValues(string(is)).Inc()
 	}
 }
 
-func (m *metrics) setPosition(p int, sequence uint64, refilling bool) {
+// partitionGauges are those of one partition.
+type partitionGauges struct{ position, refilling prometheus.Gauge }
+
+func (m *metrics) partition(p int) *partitionGauges {
 	label := strconv.Itoa(p)
-	m.position.WithLabelValues(label).Set(float64(sequence))
+	return &partitionGauges{m.position.WithLabelValues(label), m.refilling.WithLabelValues(label)}
+}
+
+// forget ends the time series of a partition.
+func (m *metrics) forget(p int) {
+	label := strconv.Itoa(p)
+	m.position.DeleteLabelValues(label)
+	m.refilling.DeleteLabelValues(label)
+}
+
+func (g *partitionGauges) set(pos view.Position) {
+	g.position.Set(float64(pos.Sequence))
 	on := 0.0
-	if refilling {
+	if pos.Refilling() {
 		on = 1
 	}
-	m.refilling.WithLabelValues(label).Set(on)
+	g.refilling.Set(on)
 }

@@ -13,58 +13,76 @@ import (
 // open reads the partition's position. Where the store has lost it, or has gone back
 // behind what this process has committed, it writes the refill target before anything
 // else: until the partition has reached it, queries answer that nothing can be said.
-func (pt *partition) open(ctx context.Context, g view.Generation, s consumer.Stream) error {
-	pt.generation = g
-	pt.views = newCache(pt.projector.opts.CacheViews)
-	found, _, err := pt.projector.opts.Store.Load(ctx, g, pt.number, nil)
+func (pt *partition) open(ctx context.Context, s consumer.Stream, shelf *shelf) error {
+	pt.known, pt.views = false, newCache(pt.projector.opts.CacheViews)
+	found, _, err := pt.projector.opts.Store.Load(ctx, pt.generation, pt.number, nil)
 	if err != nil {
-		return fmt.Errorf("position: %w", err)
+		return fmt.Errorf("position: %w", torn(err))
 	}
 	want := found
-	if (found == view.Position{}) {
-		if want, err = pt.first(s); err != nil {
+	switch {
+	case found.Sealed():
+		pt.moveTo(found)
+		return &rewind{fmt.Sprintf("sealed: generation %d takes over as soon as it serves", found.Next)}
+	case found == view.Position{}, found.Restoring != "":
+		if found, want, err = pt.begin(ctx, found, s, shelf); err != nil {
 			return err
 		}
-	} else if err := pt.check(ctx, found, s); err != nil {
-		return err
+	default:
+		if err := pt.check(ctx, found, s); err != nil {
+			return err
+		}
 	}
 	if found.Sequence < pt.reached && pt.stream == s.Created {
 		want.Refill = max(want.Refill, pt.reached)
 	}
-	// The newest messages may have been deleted: what the stream does not hold cannot be
-	// waited for.
-	want.Refill = min(want.Refill, s.Last.Sequence)
-	if want.Refill <= want.Sequence {
-		want.Refill = 0
-	}
+	want = target(want, s)
 	if want != found {
-		at, err := pt.projector.opts.Store.Commit(ctx, &Commit{Generation: g, Partition: pt.number, From: found, To: want})
-		if err != nil {
-			return fmt.Errorf("refill target: %w", err)
-		}
-		if at != want {
-			return fmt.Errorf("refill target: %w", consumer.ErrRewind)
+		if err := pt.move(ctx, "refill target", &Commit{From: found, To: want}); err != nil {
+			return err
 		}
 	}
-	pt.stream, pt.reached, pt.idleRefill = s.Created, max(want.Sequence, want.Refill), 0
+	pt.known, pt.stream, pt.reached, pt.idleRefill = true, s.Created, max(want.Sequence, want.Refill), 0
 	pt.moveTo(want)
+	return nil
+}
+
+// target is pos with the refill target that the stream can fulfil: its newest messages may
+// have been deleted, and what it does not hold cannot be waited for.
+func target(pos view.Position, s consumer.Stream) view.Position {
+	pos.Refill = min(pos.Refill, s.Last.Sequence)
+	if pos.Refill <= pos.Sequence {
+		pos.Refill = 0
+	}
+	return pos
+}
+
+// move commits a step that no batch makes.
+func (pt *partition) move(ctx context.Context, what string, c *Commit) error {
+	c.Generation, c.Partition = pt.generation, pt.number
+	at, err := pt.projector.opts.Store.Commit(ctx, c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, torn(err))
+	}
+	if at != c.To {
+		return fmt.Errorf("%s: %w", what, consumer.ErrRewind)
+	}
 	return nil
 }
 
 // first is the position of a partition that has none: the start of the stream, with all
 // that the stream holds as the refill target.
-func (pt *partition) first(s consumer.Stream) (view.Position, error) {
-	if s.Trimmed {
-		return view.Position{}, &Alarm{Reason: AlarmRetention, Detail: fmt.Sprintf(
-			"the store has no views, and the stream, whose size or age is limited, begins at sequence %d: "+
-				"views made from the rest would be half a truth", s.First)}
-	}
+func (pt *partition) first(s consumer.Stream) view.Position {
 	policy := pt.projector.opts.Policy()
 	return view.Position{
-		Stream: s.Created, Partitions: s.Partitions, Codec: view.CodecVersion,
+		Stream: s.Created, Partitions: pt.generation.Partitions, Codec: view.CodecVersion,
 		Policy: policy.Version, PolicyHash: policy.Hash, Refill: s.Last.Sequence,
-	}, nil
+	}
 }
+
+// wayOut is what an operator can do about a stream that does not hold its whole history.
+const wayOut = "Bring views back that reach the stream's start by `pinstatus snapshot restore`, or, if what is missing may stay missing, " +
+	"say so by `pinstatus streams apply --accept-deletions` and make the views anew by `pinstatus rebuild`"
 
 // check makes sure that a position is one in this stream.
 func (pt *partition) check(ctx context.Context, pos view.Position, s consumer.Stream) error {
@@ -73,18 +91,18 @@ func (pt *partition) check(ctx context.Context, pos view.Position, s consumer.St
 		return &Alarm{Reason: AlarmStreamRecreated, Detail: fmt.Sprintf(
 			"the views are of a stream created %s, this one was created %s: its sequences mean other events",
 			time.Unix(0, pos.Stream).UTC().Format(time.RFC3339), time.Unix(0, s.Created).UTC().Format(time.RFC3339))}
-	case pos.Partitions != s.Partitions:
+	case pos.Partitions != pt.generation.Partitions:
 		return &Alarm{Reason: AlarmPartitions, Detail: fmt.Sprintf(
-			"the views are spread over %d partitions, the stream's keys over %d", pos.Partitions, s.Partitions)}
+			"the position is of views spread over %d partitions, the generation has %d", pos.Partitions, pt.generation.Partitions)}
 	case pos.Codec != view.CodecVersion:
 		return &Alarm{Reason: AlarmCodec, Detail: fmt.Sprintf(
-			"the views are of codec version %d, this projector writes %d: rebuild the views", pos.Codec, view.CodecVersion)}
+			"the views are of codec version %d, this projector writes %d: rebuild the views by `pinstatus rebuild`", pos.Codec, view.CodecVersion)}
 	case pos.Sequence > s.LastSequence:
 		return &Alarm{Reason: AlarmStreamTruncated, Detail: fmt.Sprintf(
 			"the position is %d, the stream ends at %d: it has lost its tail, or was restored", pos.Sequence, s.LastSequence)}
 	case pos.Sequence+1 < s.First && s.Trimmed:
 		return &Alarm{Reason: AlarmRetention, Detail: fmt.Sprintf(
-			"the position is %d, the stream begins at %d: its retention has overtaken the projector", pos.Sequence, s.First)}
+			"the position is %d, the stream begins at %d: its retention has overtaken the projector. %s", pos.Sequence, s.First, wayOut)}
 	}
 	if err := checkPolicy(pos, pt.projector.opts.Policy()); err != nil {
 		return err

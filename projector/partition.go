@@ -3,7 +3,7 @@ package projector
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/pinstatus/pinstatus/consumer"
@@ -20,28 +20,53 @@ const (
 )
 
 // partition is one partition of the projector. Its methods are called by one goroutine at
-// a time; refilling is read by others.
+// a time, but for those that look at what mu guards.
 type partition struct {
 	number     int
 	projector  *Projector
 	generation view.Generation
-	position   view.Position // as in the store
-	stream     int64         // identity of the stream that reached is of
-	reached    uint64        // highest position or refill target that this process has known
+	gauges     *partitionGauges // nil until the position is known
+	position   view.Position    // as in the store
+	stream     int64            // identity of the stream that reached is of
+	reached    uint64           // highest position or refill target that this process has known
+	known      bool             // position and views are the store's
 	views      *cache
-	refilling  atomic.Bool
-	lookedAt   time.Time
 	idleRefill int // looks at which a refill stood still
+	stalled    stalled
 
 	notice []byte // scratch
+
+	mu       sync.Mutex
+	shown    view.Position // position, for others
+	fault    error         // why it is not worked on; nil once opened
+	inHandle bool          // fault came of a batch
+	waiting  error         // of the store, which is asked again
+}
+
+func newPartition(p *Projector, g view.Generation, number int) *partition {
+	return &partition{projector: p, generation: g, number: number, fault: errNotOpened}
+}
+
+// forget takes what there is of the partition out of metrics and logs.
+func (pt *partition) forget() {
+	pt.mu.Lock()
+	pt.fail(nil, false)
+	pt.mu.Unlock()
+	pt.projector.progress.forget(pt.number)
+	pt.projector.metrics.forget(pt.number)
 }
 
 // moveTo takes note of the position that the store now has.
 func (pt *partition) moveTo(pos view.Position) {
 	pt.position = pos
 	pt.reached = max(pt.reached, pos.Sequence)
-	pt.refilling.Store(pos.Refilling())
-	pt.projector.metrics.setPosition(pt.number, pos.Sequence, pos.Refilling())
+	pt.mu.Lock()
+	pt.shown = pos
+	pt.mu.Unlock()
+	if pt.gauges == nil {
+		pt.gauges = pt.projector.metrics.partition(pt.number)
+	}
+	pt.gauges.set(pos)
 	pt.projector.progress.report(pt.number, pos)
 }
 
@@ -125,14 +150,17 @@ func (pt *partition) find(ctx context.Context, messages []consumer.Message, poli
 		if m.Event.Type.Family().OnCode() {
 			key.Kind = view.KindPIN
 		}
+		if only := pt.projector.opts.Only; only != nil && !only(key) {
+			continue
+		}
 		c, found := pt.views.get(key)
 		if !found {
 			missing = append(missing, c.key)
 		}
 		targets[i] = c
 	}
-	pt.projector.metrics.cacheLookups.WithLabelValues("miss").Add(float64(len(missing)))
-	pt.projector.metrics.cacheLookups.WithLabelValues("hit").Add(float64(len(messages) - len(missing)))
+	pt.projector.metrics.cacheMisses.Add(float64(len(missing)))
+	pt.projector.metrics.cacheHits.Add(float64(len(messages) - len(missing)))
 	if len(missing) == 0 {
 		return targets, nil
 	}

@@ -30,6 +30,9 @@ func (g *progress) report(partition int, pos view.Position) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
+	if pos.Restoring != "" {
+		return // from a snapshot, which logs by itself
+	}
 	if !pos.Refilling() {
 		if g.refilling[partition] == nil {
 			return
@@ -55,6 +58,13 @@ func (g *progress) report(partition int, pos view.Position) {
 		g.logged = now
 		g.log.Info("filling views from the stream", g.fields(now.Sub(g.since))...)
 	}
+}
+
+// forget takes no further note of a partition, which is another's now.
+func (g *progress) forget(partition int) {
+	g.mu.Lock()
+	delete(g.refilling, partition)
+	g.mu.Unlock()
 }
 
 // fields describe the partition that is furthest behind.

@@ -35,6 +35,15 @@ type Options struct {
 	Log         *zap.Logger
 	Registerer  prometheus.Registerer
 
+	// Only chooses the views that are folded, by their keys; nil for all of them. Positions
+	// move past the events of the others as if those had done nothing. Tools that fold the
+	// stream in several passes, each within a bound of memory, choose a part for each.
+	Only func(view.Key) bool
+
+	// Snapshots has what views are restored from that the store has lost; nil: the stream
+	// alone.
+	Snapshots Snapshots
+
 	// CacheViews bounds the number of views of each partition that are kept decoded
 	// between batches; default 4096.
 	CacheViews int
@@ -70,21 +79,18 @@ func (o *Options) validate() error {
 }
 
 // Projector folds batches of events into views and commits them together with the
-// position. It is the consumer's Handler. All partitions are its own; leases between
-// several projectors have their place in Open.
+// position. It is the consumer's Handler. What it works on Serve says; each partition is by
+// itself: what stops one does not stop the others.
 type Projector struct {
 	opts     Options
 	metrics  *metrics
 	progress progress
 
-	mu         sync.Mutex    // guards what follows; each partition is one goroutine's
-	fault      error         // why it is not working; nil once opened
-	failing    map[int]error // partitions that wait for the store
-	partitions []*partition
+	mu         sync.Mutex         // guards what follows
+	serving    view.Serving       // the store's record, as last known
+	generation view.Generation    // zero before Serve
+	own        map[int]*partition // each is one goroutine's
 }
-
-// errNotOpened is the fault of a projector that has not started yet.
-var errNotOpened = errors.New("positions not read yet")
 
 // New is a Projector that is ready for its consumer.
 func New(opts Options) (*Projector, error) {
@@ -92,106 +98,85 @@ func New(opts Options) (*Projector, error) {
 		return nil, err
 	}
 	return &Projector{
-		opts: opts, metrics: newMetrics(opts.Registerer), fault: errNotOpened, failing: map[int]error{},
+		opts: opts, metrics: newMetrics(opts.Registerer),
 		progress: progress{log: opts.Log, refilling: map[int]*refill{}},
 	}, nil
 }
 
-// Ready is nil while the projector knows its positions and nothing keeps it from
-// committing. Partitions that are being refilled do not count: see Refilling.
-func (p *Projector) Ready() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, err := range p.failing {
-		return fmt.Errorf("view store: %w", err)
-	}
-	return p.fault
-}
-
-// storeFailed keeps the failure of the store that a partition waits on; nil ends it.
-func (p *Projector) storeFailed(partition int, err error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if err == nil {
-		delete(p.failing, partition)
-		return
-	}
-	p.failing[partition] = err
-}
-
-// Refilling is the number of partitions whose views are not whole yet, of how many.
-func (p *Projector) Refilling() (refilling, of int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, pt := range p.partitions {
-		if pt.refilling.Load() {
-			refilling++
-		}
-	}
-	return refilling, len(p.partitions)
-}
-
-// report keeps err as the reason for which the projector does not work; nil ends it.
-func (p *Projector) report(err error) error {
-	p.mu.Lock()
-	p.fault = err
-	p.mu.Unlock()
-	p.metrics.alarm(err)
-	return err
-}
-
-// Open reads the position of every partition, and makes sure that it is a position in
-// this stream.
+// Open reads the positions of partitions that Serve has named, and makes sure that they are
+// positions in this stream. If it fails for some of them, it fails; the others know their
+// places nevertheless, and each can be opened alone.
 func (p *Projector) Open(ctx context.Context, s consumer.Stream, partitions []int) ([]uint64, error) {
-	positions, err := p.open(ctx, s, partitions)
-	if ctx.Err() == nil {
-		_ = p.report(err)
-	}
-	return positions, err
-}
-
-func (p *Projector) open(ctx context.Context, s consumer.Stream, partitions []int) ([]uint64, error) {
-	serving, err := p.opts.Store.SetServing(ctx, view.Serving{}, view.Serving{Generation: view.Generation{Number: 1, Partitions: s.Partitions}})
-	if err != nil {
-		return nil, fmt.Errorf("serving generation: %w", err)
-	}
-	g := serving.Generation
-	if g.Partitions != s.Partitions {
-		return nil, &Alarm{Reason: AlarmPartitions, Detail: fmt.Sprintf(
-			"the stream spreads keys over %d partitions, the views in the store over %d: rebuild the views, or change the stream back",
-			s.Partitions, g.Partitions)}
-	}
-	p.mu.Lock()
-	if len(p.partitions) != g.Partitions {
-		p.partitions = make([]*partition, g.Partitions)
-		for i := range p.partitions {
-			p.partitions[i] = &partition{number: i, projector: p}
-		}
-	}
-	p.mu.Unlock()
+	admitted := p.admit(ctx, s)
+	shelf := shelf{snapshots: p.opts.Snapshots, stream: s}
+	defer shelf.close()
 	positions := make([]uint64, len(partitions))
+	var faults []fault
 	for i, number := range partitions {
-		pt := p.partitions[number]
-		if err := pt.open(ctx, g, s); err != nil {
-			return nil, fmt.Errorf("partition %d: %w", number, err)
+		pt := p.partition(number)
+		if pt == nil {
+			return nil, notOwn(number)
+		}
+		err := admitted
+		if err == nil {
+			err = pt.open(ctx, s, &shelf)
+		}
+		if ctx.Err() != nil {
+			return nil, ctx.Err()
+		}
+		pt.opened(err)
+		if err != nil {
+			faults = append(faults, fault{number, err})
+		}
+		if err != nil && admitted == nil && !errors.Is(err, consumer.ErrRewind) && alarmOf(err) == "" {
+			break // the store's failure: to wait for it in one partition is enough
 		}
 		positions[i] = pt.position.Sequence
 	}
-	return positions, nil
+	return positions, worst(faults)
 }
 
 // Handle folds a batch and commits it.
 func (p *Projector) Handle(ctx context.Context, b *consumer.Batch) error {
-	err := p.partitions[b.Partition].handle(ctx, b)
-	if ctx.Err() != nil {
-		return err
+	pt := p.partition(b.Partition)
+	if pt == nil {
+		return notOwn(b.Partition)
 	}
-	if errors.Is(err, consumer.ErrRewind) {
+	if !pt.known {
+		return &rewind{fmt.Sprintf("partition %d has to be opened first", b.Partition)}
+	}
+	err := pt.handle(ctx, b)
+	pt.known = err == nil
+	switch {
+	case err == nil:
+		pt.handled(nil)
+		return nil
+	case ctx.Err() != nil:
+		return err
+	case errors.Is(err, consumer.ErrRewind):
 		p.metrics.rewinds.Inc()
 		return err
 	}
-	if err != nil {
-		return p.report(fmt.Errorf("partition %d: %w", b.Partition, err))
-	}
-	return nil
+	pt.handled(err)
+	return fmt.Errorf("partition %d: %w", b.Partition, err)
 }
+
+// partition is partition number, nil if it is not this projector's.
+func (p *Projector) partition(number int) *partition {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.own[number]
+}
+
+// notOwn is what comes of a partition that Serve has not named.
+func notOwn(number int) error {
+	return &rewind{fmt.Sprintf("partition %d is not this projector's", number)}
+}
+
+// rewind is a consumer.ErrRewind that says why there is nothing to do for now.
+type rewind struct{ why string }
+
+func (e *rewind) Error() string { return e.why }
+
+// Unwrap makes it an ErrRewind.
+func (e *rewind) Unwrap() error { return consumer.ErrRewind }

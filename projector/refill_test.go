@@ -47,7 +47,7 @@ func TestSecondOwnerRewinds(t *testing.T) {
 	if err := first.Ready(); err != nil {
 		t.Errorf("a lost race made the projector unready: %v", err)
 	}
-	positions, err := first.Open(t.Context(), f.stream, all(f.stream.Partitions))
+	positions, err := first.Open(t.Context(), f.stream, all(partitions))
 	if err != nil || positions[p] != 1 {
 		t.Fatalf("Open after a lost race: got %v, %v; want position 1", positions, err)
 	}
@@ -168,20 +168,6 @@ func TestIdleOwnerNoticesALoss(t *testing.T) {
 	f.store.Flush()
 	if err := f.Handle(t.Context(), idle); !errors.Is(err, consumer.ErrRewind) {
 		t.Errorf("idle batch after the loss: got %v, want ErrRewind", err)
-	}
-}
-
-func TestLostGenerationIsPutBack(t *testing.T) {
-	f := newFixture(t)
-	f.open()
-	f.store.lostGeneration = true
-	for p := range partitions {
-		if err := f.Handle(t.Context(), &consumer.Batch{Partition: p}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if f.store.lostGeneration {
-		t.Error("nobody has put the generation back")
 	}
 }
 

@@ -56,6 +56,7 @@ func (s *Service) Account(ctx context.Context, t *Tenant, accountID string) (*Ac
 		types[i] = t.PINTypes[i].Name
 	}
 	r, err := s.read(ctx, view.Read{Key: accountKey(t, accountID), Locks: types})
+	readAt(ctx, r.Position)
 	if err != nil {
 		return nil, err
 	}
@@ -81,13 +82,21 @@ func accountKey(t *Tenant, accountID string) view.Key {
 	return view.Key{Kind: view.KindAccount, Tenant: t.ID, ID: accountID}
 }
 
-// readAccount reads an account without its locks; nil if it does not exist.
-func (s *Service) readAccount(ctx context.Context, k view.Key) (*view.Account, error) {
+// accountView is an account without its locks, and the position that it was read at.
+type accountView struct {
+	*view.Account // nil if it does not exist; not to be changed
+	position      view.Position
+}
+
+// readAccount reads an account without its locks. The position holds with an error, too, as
+// far as it is known.
+func (s *Service) readAccount(ctx context.Context, k view.Key) (accountView, error) {
 	r, err := s.read(ctx, view.Read{Key: k})
-	if err != nil {
-		return nil, err
+	v := accountView{position: r.Position}
+	if err == nil {
+		v.Account, err = s.account(r)
 	}
-	return s.account(r)
+	return v, err
 }
 
 // account decodes a record; nil if the account does not exist.

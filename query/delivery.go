@@ -11,6 +11,7 @@ import (
 // retention has ended by the store's clock; else ErrUnavailable, ctx's, or a fault.
 func (s *Service) Delivery(ctx context.Context, t *Tenant, pinID string) (*view.Delivery, error) {
 	r, err := s.read(ctx, view.Read{Key: view.Key{Kind: view.KindPIN, Tenant: t.ID, ID: pinID}})
+	readAt(ctx, r.Position)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,8 @@ import (
 	"crypto/rand"
 	"net/http"
 	"time"
+
+	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 // exchange is what the server keeps of one request while it is answered.
@@ -16,6 +18,7 @@ type exchange struct {
 	err        error         // why the handler could not answer
 	left       bool          // the client is gone: nothing is answered
 	tenant     *Tenant       // whose credential the request has; nil until its dialect has found out
+	position   view.Position // that the answer is made from; zero if there is none, or it is not known
 }
 
 type exchangeKey struct{}
@@ -65,11 +68,13 @@ func requestID(r *http.Request) string {
 	return id
 }
 
-// recorder remembers which status was answered.
+// recorder remembers which status was answered, and adds what answers say of themselves.
 type recorder struct {
 	http.ResponseWriter
-	body *body // nil if the request has none
-	code int   // 0 until a status is written
+	service  *Service
+	exchange *exchange
+	body     *body // nil if the request has none
+	code     int   // 0 until a status is written
 }
 
 func (w *recorder) WriteHeader(code int) {
@@ -92,6 +97,9 @@ func (w *recorder) answers(code int) {
 		return
 	}
 	w.code = code
+	if lag := w.service.lag(w.exchange.position); lag != "" {
+		w.Header().Set(LagHeader, lag)
+	}
 	if w.body != nil && !w.body.ended {
 		w.Header().Set("Connection", "close")
 	}

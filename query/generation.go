@@ -1,123 +1,66 @@
 package query
 
 import (
-	"cmp"
-	"context"
 	"errors"
-	"fmt"
-	"sync/atomic"
 
 	"go.uber.org/zap"
 
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-// serving is a generation, and how far this process has seen each of its partitions.
+// serving is a generation that serves or has served, and how far this process has answered
+// from each of its partitions.
 type serving struct {
 	view.Generation
-	seen []seen
-}
-
-// seen is the highest position that this process has seen of a partition. A partition that
-// stands behind it has lost writes (a failover), and its views may say less than was
-// answered before.
-//
-// Positions of different streams do not compare by sequence: the younger stream is ahead,
-// as sequences restart where a stream is made anew.
-type seen struct{ at atomic.Pointer[mark] }
-
-type mark struct {
-	stream   int64 // creation time of the stream, Unix nanoseconds
-	sequence uint64
-}
-
-func (m *mark) compare(o *mark) int {
-	return cmp.Or(cmp.Compare(m.stream, o.stream), cmp.Compare(m.sequence, o.sequence))
-}
-
-var nowhere = &mark{}
-
-func (s *seen) load() *mark {
-	if m := s.at.Load(); m != nil {
-		return m
-	}
-	return nowhere
-}
-
-func (s *seen) raise(m *mark) {
-	for {
-		old := s.at.Load()
-		if old != nil && m.compare(old) <= 0 || s.at.CompareAndSwap(old, m) {
-			return
-		}
-	}
+	floors []floor
 }
 
 var errNoGeneration = errors.New("no generation serves yet")
 
-// pollLoop looks at the store about every second: Ready answers from what it found.
-func (s *Service) pollLoop(ctx context.Context) {
-	for {
-		s.poll(ctx)
-		interval := s.opts.PollInterval
-		if s.serving.Load() == nil {
-			interval /= 10 // the projector is starting as well
-		}
-		if !sleep(ctx, interval) {
-			return
-		}
-	}
-}
-
-func (s *Service) poll(ctx context.Context) {
-	err := s.look(ctx)
-	if ctx.Err() != nil {
-		return // the service ends: what it found last stands
-	}
-	before := s.Ready()
-	s.health.Store(&err)
-	switch {
-	case err == nil && before != nil:
-		s.log.Info("views can be read", zap.Uint64("generation", s.serving.Load().Number))
-	case errors.Is(err, errNoGeneration) && errors.Is(before, errNotStarted):
-		s.log.Info("waiting for a projector to make the first views")
-	case err != nil && (before == nil || errors.Is(before, errNotStarted)):
-		s.log.Warn("views cannot be read", zap.Error(err))
-	}
-}
-
-func (s *Service) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.ReadTimeout)
-	defer cancel()
-	if err := s.opts.Views.Ping(ctx); err != nil {
-		return fmt.Errorf("reach the view store: %w", err)
-	}
-	g, err := s.opts.Views.Generation(ctx)
-	if err != nil {
-		if s.serving.Load() != nil {
-			return nil // in a cluster, only the shard of this key may be away
-		}
-		return fmt.Errorf("read the serving generation: %w", err)
-	}
-	if g.Partitions <= 0 {
+// serve has the generation that the store names be read from now on, and returns it; nil if
+// the store names none. It is called by one look after another.
+//
+// What was answered from the generation before holds in the new one: a rebuild has it serve
+// only once each of its positions has reached all those of the one before, so a position
+// below the floors has lost writes since.
+func (s *Service) serve(v view.Serving) *serving {
+	s.rebuilding.Store(v.Next != (view.Generation{}))
+	if v.Partitions <= 0 {
 		s.serving.Store(nil)
-		return errNoGeneration
+		return nil
 	}
-	s.serve(g)
-	return nil
-}
-
-// serve makes g the generation that is read from now on. What was seen of a generation is
-// remembered if it stops serving and serves again.
-func (s *Service) serve(g view.Generation) {
-	now := s.known[g]
-	if now == nil {
-		now = &serving{Generation: g, seen: make([]seen, g.Partitions)}
-		s.known[g] = now
+	g := s.newest.Load()
+	if g == nil || g.Generation != v.Generation {
+		before := g
+		g = &serving{Generation: v.Generation, floors: make([]floor, v.Partitions)}
+		// In this order: whoever answers from the one before raises a floor there, then
+		// looks for a newer generation. Floors that are raised before this are carried here,
+		// and those after it are raised here as well.
+		s.newest.Store(g)
+		if before != nil {
+			carryFloors(before.floors, g.floors)
+		}
 	}
-	if s.serving.Swap(now) == now {
-		return
+	if s.serving.Swap(g) == g {
+		return g
 	}
+	s.log.Info("reading the views of a generation",
+		zap.Uint64("generation", g.Number), zap.Int("partitions", g.Partitions))
+	s.metrics.generation.Set(float64(g.Number))
 	s.progress.reset(g.Partitions)
 	s.waiters.wakeAll(wakeGeneration)
+	return g
+}
+
+// answered takes note of the position of a partition of g that a view of this key was
+// answered from.
+func (s *Service) answered(g *serving, p int, k view.Key, m mark) {
+	for {
+		g.floors[p].raise(m)
+		newest := s.newest.Load()
+		if newest == g {
+			return
+		}
+		g, p = newest, k.Partition(newest.Partitions) // it serves since the view was read
+	}
 }

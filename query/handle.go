@@ -6,7 +6,6 @@ import (
 	"io"
 	"net/http"
 	"runtime/debug"
-	"strconv"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,7 +21,7 @@ const maxDiscard = 64 << 10
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{requestID: requestID(r), began: time.Now()}
-	rec := &recorder{ResponseWriter: w, body: s.boundBody(w, r)}
+	rec := &recorder{ResponseWriter: w, service: s.opts.Service, exchange: x, body: s.boundBody(w, r)}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -100,7 +99,7 @@ func (s *Server) finish(w *recorder, r *http.Request, rt *route, x *exchange) {
 	if fault := recover(); fault != nil {
 		s.metrics.panics.Inc()
 		s.log.Error("panic while answering a request", zap.String("requestId", x.requestID),
-			zap.String("route", rt.name()), zap.ByteString("stack", debug.Stack()))
+			zap.String("route", s.metricsOf(rt).name), zap.ByteString("stack", debug.Stack()))
 		x.err = fmt.Errorf("panic: %v", fault)
 		if cut = w.code != 0 || rt == nil; !cut {
 			rt.dialect.Fail(w, r, x.err)
@@ -112,12 +111,16 @@ func (s *Server) finish(w *recorder, r *http.Request, rt *route, x *exchange) {
 	}
 }
 
+// metricsOf are the metrics of a route, also of no route.
+func (s *Server) metricsOf(rt *route) *routeMetrics {
+	if rt == nil {
+		return s.metrics.none
+	}
+	return rt.metrics
+}
+
 // report counts and logs an answered request.
 func (s *Server) report(w *recorder, rt *route, x *exchange) {
-	dialect := "none"
-	if rt != nil {
-		dialect = rt.dialect.Name()
-	}
 	code := w.code
 	switch {
 	case x.left:
@@ -126,14 +129,14 @@ func (s *Server) report(w *recorder, rt *route, x *exchange) {
 		code = http.StatusOK // what net/http answers for a handler that wrote nothing
 	}
 	took := max(0, time.Since(x.began)-x.waited)
-	s.metrics.requests.WithLabelValues(dialect, rt.name(), strconv.Itoa(code)).Inc()
-	s.metrics.duration.WithLabelValues(dialect, rt.name()).Observe(took.Seconds())
+	m := s.metricsOf(rt)
+	m.count(code, took)
 
 	// The route's pattern and never the path, which holds ids.
 	fields := []zap.Field{
 		zap.String("requestId", x.requestID),
-		zap.String("dialect", dialect),
-		zap.String("route", rt.name()),
+		zap.String("dialect", m.dialect),
+		zap.String("route", m.name),
 		zap.Int("code", code),
 		zap.Duration("took", took),
 		zap.Duration("waited", x.waited),

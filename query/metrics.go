@@ -15,6 +15,7 @@ const (
 	readRefilling    = "refilling"
 	readBehind       = "behind" // behind a position that this process has already seen
 	readCodec        = "codec"  // written in a form that this release does not read
+	readSealed       = "sealed" // by a generation of which it cannot be said whether it has taken over
 	readCorrupt      = "corrupt"
 )
 
@@ -29,15 +30,21 @@ const (
 )
 
 type serviceMetrics struct {
-	waiters  prometheus.Gauge
-	wakeups  *prometheus.CounterVec
-	reads    *prometheus.CounterVec
-	notices  prometheus.Counter
-	gaps     prometheus.Counter
-	rejected *prometheus.CounterVec
+	waiters    prometheus.Gauge
+	generation prometheus.Gauge
+	lag        *prometheus.GaugeVec
+	readable   *prometheus.GaugeVec
+	lowered    prometheus.Counter
+	wakeups    *prometheus.CounterVec
+	reads      *prometheus.CounterVec
+	found      prometheus.Counter // of reads
+	missing    prometheus.Counter // of reads
+	notices    prometheus.Counter
+	gaps       prometheus.Counter
+	rejected   *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer, conn *nats.Conn, ready func() error) *serviceMetrics {
+func newMetrics(reg prometheus.Registerer, conn *nats.Conn, ready func() error, streamKnown func() bool) *serviceMetrics {
 	f := promauto.With(reg)
 	f.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pinstatus_query_notices_connected",
@@ -47,7 +54,27 @@ func newMetrics(reg prometheus.Registerer, conn *nats.Conn, ready func() error) 
 		Name: "pinstatus_query_views_reachable",
 		Help: "Whether the view store answers and a generation serves.",
 	}, func() float64 { return truth(ready() == nil) })
-	return &serviceMetrics{
+	f.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "pinstatus_query_stream_known",
+		Help: "Whether the end of the event stream is known. While it is not, nor is any lag.",
+	}, func() float64 { return truth(streamKnown()) })
+	m := &serviceMetrics{
+		generation: f.NewGauge(prometheus.GaugeOpts{
+			Name: "pinstatus_query_generation",
+			Help: "Number of the generation whose views are read; 0 before the first.",
+		}),
+		lag: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pinstatus_query_partition_lag_seconds",
+			Help: "How long the oldest event that a partition's views lack has been in the stream, as of some seconds ago. No value while it is not known.",
+		}, []string{"partition"}),
+		readable: f.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "pinstatus_query_partition_readable",
+			Help: "Whether the views of a partition can be shown, as of some seconds ago.",
+		}, []string{"partition"}),
+		lowered: f.NewCounter(prometheus.CounterOpts{
+			Name: "pinstatus_query_floors_lowered_total",
+			Help: "Partitions of which older views are shown again than were before, as the stream has lost its newest events.",
+		}),
 		waiters: f.NewGauge(prometheus.GaugeOpts{
 			Name: "pinstatus_query_waiters",
 			Help: "Requests that wait for a view to change.",
@@ -73,6 +100,8 @@ func newMetrics(reg prometheus.Registerer, conn *nats.Conn, ready func() error) 
 			Help: "Requests refused because a limit was reached, by limit.",
 		}, []string{"limit"}),
 	}
+	m.found, m.missing = m.reads.WithLabelValues(readFound), m.reads.WithLabelValues(readMissing)
+	return m
 }
 
 func truth(b bool) float64 {
@@ -80,29 +109,4 @@ func truth(b bool) float64 {
 		return 1
 	}
 	return 0
-}
-
-type serverMetrics struct {
-	requests *prometheus.CounterVec
-	duration *prometheus.HistogramVec
-	panics   prometheus.Counter
-}
-
-func newServerMetrics(reg prometheus.Registerer) *serverMetrics {
-	f := promauto.With(reg)
-	return &serverMetrics{
-		requests: f.NewCounterVec(prometheus.CounterOpts{
-			Name: "pinstatus_http_requests_total",
-			Help: "Requests answered, by dialect, route pattern and status code; code 499 is a client that left first.",
-		}, []string{"dialect", "route", "code"}),
-		duration: f.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "pinstatus_http_request_duration_seconds",
-			Help:    "Time to answer, without the time that a long poll waited for a change.",
-			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5},
-		}, []string{"dialect", "route"}),
-		panics: f.NewCounter(prometheus.CounterOpts{
-			Name: "pinstatus_http_panics_total",
-			Help: "Requests that a fault of the program ended.",
-		}),
-	}
 }

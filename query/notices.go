@@ -74,6 +74,9 @@ func (s *Service) onNotice(msg *nats.Msg) {
 		return // of a generation that is being filled, or has been left
 	}
 	s.metrics.notices.Inc()
+	// What has been committed must not be missing from an answer any more: not even from the
+	// first one, after a failover that lost it.
+	g.floors[n.Partition].raise(mark{stream: n.Stream, sequence: n.To})
 	follows, known := s.progress.follow(&n)
 	if follows {
 		s.waiters.wakeKeys(n.Keys, wakeNotice)

@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -77,6 +78,23 @@ func TestNoticesOfOthersWakeNobody(t *testing.T) {
 		}
 		expect(t, results, result{After: time.Minute})
 	})
+}
+
+// A failover that loses a commit whose notice was heard: also the very first read knows.
+func TestNoticeRaisesTheFloor(t *testing.T) {
+	s, views := newService(t)
+	lost := views.CommitAccount("acme", "a", isSetView)
+	lost.To += 10
+	s.notify(lost)
+	if _, err := s.Account(t.Context(), acme, "a"); !errors.Is(err, ErrUnavailable) {
+		t.Errorf("read behind a position that was announced: %v; want ErrUnavailable", err)
+	}
+	for range 10 {
+		views.CommitAccount("acme", "a", isSetView)
+	}
+	if _, err := s.Account(t.Context(), acme, "a"); err != nil {
+		t.Errorf("read at the position that was announced: %v", err)
+	}
 }
 
 func TestPositionThatMovedWithoutNotice(t *testing.T) {

@@ -46,20 +46,20 @@ func TestOverlappingReads(t *testing.T) {
 	})
 }
 
-func TestSeenOnlyRises(t *testing.T) {
-	var s seen
+func TestFloorOnlyRises(t *testing.T) {
+	var s floor
 	var wg sync.WaitGroup
 	for i := range uint64(100) {
-		wg.Go(func() { s.raise(&mark{stream: 1, sequence: i}) })
+		wg.Go(func() { s.raise(mark{stream: 1, sequence: i}) })
 	}
 	wg.Wait()
-	s.raise(&mark{stream: 1, sequence: 5})
-	if got := *s.load(); got != (mark{1, 99}) {
+	s.raise(mark{stream: 1, sequence: 5})
+	if got := s.load(); got != (mark{1, 99}) {
 		t.Errorf("seen %v; want 99", got)
 	}
-	s.raise(&mark{stream: 2, sequence: 1})
-	s.raise(&mark{stream: 1, sequence: 500})
-	if got := *s.load(); got != (mark{2, 1}) {
+	s.raise(mark{stream: 2, sequence: 1})
+	s.raise(mark{stream: 1, sequence: 500})
+	if got := s.load(); got != (mark{2, 1}) {
 		t.Errorf("seen %v; want the younger stream's 1", got)
 	}
 }
@@ -75,37 +75,6 @@ func TestStoreThatHangs(t *testing.T) {
 			t.Errorf("%v after %s; want %v after 2s", err, time.Since(began), ErrUnavailable)
 		}
 	})
-}
-
-func TestGenerations(t *testing.T) {
-	s, views := newService(t)
-	p := accountRead("a").Key.Partition(4)
-	read := func() error {
-		_, err := s.read(t.Context(), accountRead("a"))
-		return err
-	}
-	if err := read(); err != nil {
-		t.Fatal(err)
-	}
-	views.SetGeneration(view.Generation{})
-	s.poll(t.Context())
-	if err := read(); !errors.Is(err, ErrUnavailable) || s.Ready() == nil {
-		t.Errorf("no generation: %v, ready: %v; want %v, and not ready", err, s.Ready(), ErrUnavailable)
-	}
-	// Another generation has positions of its own.
-	views.SetGeneration(view.Generation{Number: 2, Partitions: 4})
-	views.SetPosition(p, fakeviews.Position(7))
-	s.poll(t.Context())
-	if err := errors.Join(read(), s.Ready()); err != nil {
-		t.Error(err)
-	}
-	// And what was seen of the first one holds if it serves again.
-	views.SetGeneration(view.Generation{Number: 1, Partitions: 4})
-	views.SetPosition(p, fakeviews.Position(99))
-	s.poll(t.Context())
-	if err := read(); !errors.Is(err, ErrUnavailable) {
-		t.Errorf("a step back: %v; want %v", err, ErrUnavailable)
-	}
 }
 
 func TestReadiness(t *testing.T) {

@@ -20,6 +20,7 @@ type route struct {
 	dialect  Dialect
 	segments []string // of the pattern, without the leading slash
 	allow    string   // value of an Allow header
+	metrics  *routeMetrics
 }
 
 func newRouter(dialects []Dialect) (*router, error) {
@@ -42,6 +43,15 @@ func newRouter(dialects []Dialect) (*router, error) {
 		}
 	}
 	return rt, nil
+}
+
+// bind has every route count what becomes of its requests.
+func (rt *router) bind(m *serverMetrics) {
+	for _, routes := range rt.bySegments {
+		for _, c := range routes {
+			c.metrics = m.route(c.dialect.Name(), c.Pattern)
+		}
+	}
 }
 
 func allowed(methods map[string]Handler) string {
@@ -109,14 +119,6 @@ func parameter(segment string) (name string, ok bool) {
 		return segment[1 : len(segment)-1], true
 	}
 	return "", false
-}
-
-// name is the route's name in metrics and logs, also of no route.
-func (c *route) name() string {
-	if c == nil {
-		return "none"
-	}
-	return c.Pattern
 }
 
 // handler is who answers the method; nil if nobody does.

@@ -79,9 +79,11 @@ func NewServer(o ServerOptions) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("query: %w", err)
 	}
+	metrics := newServerMetrics(o.Registerer)
+	rt.bind(metrics)
 	s := &Server{
 		opts:    o,
-		metrics: newServerMetrics(o.Registerer),
+		metrics: metrics,
 		router:  rt,
 		log:     o.Log,
 		access: o.Log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {

@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/time/rate"
 
-	"github.com/pinstatus/pinstatus/projector/view"
 	"github.com/pinstatus/pinstatus/query/internal/lru"
 )
 
@@ -23,9 +22,10 @@ type Options struct {
 	Notices    *nats.Conn            // brings change notices; required, may be down
 	Log        *zap.Logger           // required
 	Registerer prometheus.Registerer // required
+	Stream     Stream                // says how far behind answers are; nil if nothing does
 
 	ReadTimeout  time.Duration // of one read of the store; default 2s
-	PollInterval time.Duration // between looks at the store's health and generation; default 1s
+	PollInterval time.Duration // between looks at the store's health and generation, and at the stream's end; default 1s
 	Credentials  int           // how many credentials' rates are kept; default 100,000
 }
 
@@ -59,12 +59,15 @@ type Service struct {
 	log     *zap.Logger
 	metrics *serviceMetrics
 
-	serving  atomic.Pointer[serving]      // nil while no generation serves
-	health   atomic.Pointer[error]        // why the store is not usable, found by the last look
-	known    map[view.Generation]*serving // the poll loop's own
-	waiters  *waiters
-	progress progress
-	limiters *lru.Cache[string, *rate.Limiter]
+	serving    atomic.Pointer[serving] // nil while no generation serves
+	newest     atomic.Pointer[serving] // the last that has served; nil before the first
+	rebuilding atomic.Bool             // another generation is being made
+	looks      looks
+	health     atomic.Pointer[error] // why the store is not usable, found by the last look
+	history    history
+	waiters    *waiters
+	progress   progress
+	limiters   *lru.Cache[string, *rate.Limiter]
 }
 
 // New makes a Service. It answers once Run has found the serving generation.
@@ -75,11 +78,11 @@ func New(o Options) (*Service, error) {
 	s := &Service{
 		opts:     o,
 		log:      o.Log,
-		known:    make(map[view.Generation]*serving),
 		limiters: lru.New[string, *rate.Limiter](o.Credentials),
 	}
 	s.health.Store(&errNotStarted)
-	s.metrics = newMetrics(o.Registerer, o.Notices, s.Ready)
+	s.history.staleAfter = 5*o.PollInterval + o.ReadTimeout
+	s.metrics = newMetrics(o.Registerer, o.Notices, s.Ready, func() bool { return s.history.known(time.Now()) })
 	s.waiters = newWaiters(s.readAccount, s.metrics)
 	return s, nil
 }
@@ -102,6 +105,10 @@ func (s *Service) Run(ctx context.Context) error {
 	g.Go(func() error { s.pollLoop(ctx); return nil })
 	g.Go(func() error { s.reconnectLoop(ctx, connected); return nil })
 	g.Go(func() error { s.positionLoop(ctx); return nil })
+	g.Go(func() error { s.partitionLoop(ctx); return nil })
+	if s.opts.Stream != nil {
+		g.Go(func() error { s.streamLoop(ctx); return nil })
+	}
 	return g.Wait()
 }
 

@@ -8,8 +8,8 @@ import (
 
 // Views is where the service reads: a store of views as the projector writes it.
 type Views interface {
-	// Generation is the serving generation; zero if there is none yet.
-	Generation(ctx context.Context) (view.Generation, error)
+	// Serving says which generation serves; zero if there is none yet.
+	Serving(ctx context.Context) (view.Serving, error)
 
 	// Read answers reads in their order. Each record is of one instant, with the position
 	// of its partition.

@@ -44,6 +44,7 @@ func (s *Service) waitPIN(ctx context.Context, tp *topic, pinType string, wait t
 	version, changed := s.waiters.now(tp, true)
 	for first, last := true, false; ; first = false {
 		a, err := s.waiters.view(ctx, tp, version)
+		readAt(ctx, a.position)
 		switch {
 		case ctx.Err() != nil:
 			return false, ctx.Err()
@@ -86,6 +87,7 @@ func (s *Service) waitPINDraining(ctx context.Context, tp *topic, pinType string
 	defer cancel()
 	version, _ := s.waiters.now(tp, true)
 	a, err := s.waiters.view(bounded, tp, version)
+	readAt(ctx, a.position)
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
@@ -97,9 +99,10 @@ func (s *Service) waitPINDraining(ctx context.Context, tp *topic, pinType string
 
 func (s *Service) pinSet(ctx context.Context, key view.Key, pinType string) (bool, error) {
 	a, err := s.readAccount(ctx, key)
+	readAt(ctx, a.position)
 	return isSet(a, pinType), err
 }
 
-func isSet(a *view.Account, pinType string) bool {
-	return a != nil && findPIN(a, pinType).Set
+func isSet(a accountView, pinType string) bool {
+	return a.Account != nil && findPIN(a.Account, pinType).Set
 }

@@ -30,7 +30,7 @@ const readRetry = 2 * time.Second
 // change costs one read, however many wait for it, and a wait costs nothing while nothing
 // changes.
 type waiters struct {
-	read    func(context.Context, view.Key) (*view.Account, error)
+	read    func(context.Context, view.Key) (accountView, error)
 	slots   *semaphore.Weighted // for sharedReads
 	metrics *serviceMetrics
 
@@ -62,11 +62,11 @@ type topic struct {
 type sharedRead struct {
 	version uint64
 	done    chan struct{}
-	account *view.Account // nil if it does not exist; not to be changed
+	account accountView
 	err     error
 }
 
-func newWaiters(read func(context.Context, view.Key) (*view.Account, error), m *serviceMetrics) *waiters {
+func newWaiters(read func(context.Context, view.Key) (accountView, error), m *serviceMetrics) *waiters {
 	return &waiters{
 		read:     read,
 		slots:    semaphore.NewWeighted(sharedReads),
@@ -145,13 +145,13 @@ func (w *waiters) now(tp *topic, anew bool) (version uint64, changed <-chan stru
 }
 
 // view is the topic's view as of a read that is not older than version.
-func (w *waiters) view(ctx context.Context, tp *topic, version uint64) (*view.Account, error) {
+func (w *waiters) view(ctx context.Context, tp *topic, version uint64) (accountView, error) {
 	r := w.share(ctx, tp, version)
 	select {
 	case <-r.done:
 		return r.account, r.err
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return accountView{}, ctx.Err()
 	}
 }
 
@@ -184,11 +184,11 @@ func (w *waiters) run(ctx context.Context, tp *topic, r *sharedRead) {
 	}
 }
 
-func (w *waiters) readInTurn(ctx context.Context, key view.Key) (*view.Account, error) {
+func (w *waiters) readInTurn(ctx context.Context, key view.Key) (accountView, error) {
 	bounded, cancel := context.WithTimeout(ctx, readRetry)
 	defer cancel()
 	if err := w.slots.Acquire(bounded, 1); err != nil {
-		return nil, fmt.Errorf("%w: waiting to read a view: %w", ErrUnavailable, err)
+		return accountView{}, fmt.Errorf("%w: waiting to read a view: %w", ErrUnavailable, err)
 	}
 	defer w.slots.Release(1)
 	return w.read(ctx, key)

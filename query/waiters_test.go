@@ -153,7 +153,7 @@ func TestBurstIsBounded(t *testing.T) {
 		s, _ := newService(t)
 		var now, most int
 		var mu sync.Mutex
-		s.waiters.read = func(context.Context, view.Key) (*view.Account, error) {
+		s.waiters.read = func(context.Context, view.Key) (accountView, error) {
 			mu.Lock()
 			now++
 			most = max(most, now)
@@ -162,7 +162,7 @@ func TestBurstIsBounded(t *testing.T) {
 			mu.Lock()
 			now--
 			mu.Unlock()
-			return unsetView, nil
+			return accountView{Account: unsetView}, nil
 		}
 		for i := range 1000 {
 			goWait(t.Context(), s, fmt.Sprint("a", i), time.Minute)

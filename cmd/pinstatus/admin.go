@@ -27,6 +27,7 @@ type check struct {
 // what a start waits for can be seen.
 type admin struct {
 	server *http.Server
+	mux    *http.ServeMux
 	addr   string // as bound
 
 	mu      sync.Mutex
@@ -40,6 +41,9 @@ func (a *admin) add(checks ...check) {
 	defer a.mu.Unlock()
 	a.checks = append(a.checks, checks...)
 }
+
+// handle adds a page.
+func (a *admin) handle(pattern string, h http.HandlerFunc) { a.mux.HandleFunc(pattern, h) }
 
 // complete says that all conditions have been added: without it nothing is ready.
 func (a *admin) complete() {
@@ -67,8 +71,8 @@ func startAdmin(addr string, reg *prometheus.Registry, log *zap.Logger) (*admin,
 	if err != nil {
 		return nil, fmt.Errorf("--admin-addr: %w", err)
 	}
-	a := &admin{addr: l.Addr().String()}
 	mux := http.NewServeMux()
+	a := &admin{addr: l.Addr().String(), mux: mux}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{Registry: reg}))
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {

@@ -86,13 +86,27 @@ func drainProjector(b *testing.B, js jetstream.JetStream, store projector.Store)
 		b.Fatal(err)
 	}
 	last := info.CachedInfo().State.LastSeq
-	policy := demoPolicy(b)
-	reg := prometheus.NewRegistry()
+	began := time.Now()
+	p, stop := projectAll(b, js, store)
+	look := time.NewTicker(time.Millisecond)
+	defer look.Stop()
+	for n, of := 1, 0; n > 0 || of == 0; n, of = p.Refilling() {
+		<-look.C
+	}
+	took := time.Since(began)
+	stop()
+	return float64(last) / took.Seconds()
+}
+
+// projectAll projects all partitions into a store until it is stopped.
+func projectAll(b *testing.B, js jetstream.JetStream, store projector.Store) (p *projector.Projector, stop func()) {
+	b.Helper()
+	policy, reg := demoPolicy(b), prometheus.NewRegistry()
 	letters, err := consumer.NewDeadLetters(consumer.DeadLetterOptions{JetStream: js, Log: zap.NewNop(), Registerer: reg})
 	if err != nil {
 		b.Fatal(err)
 	}
-	p, err := projector.New(projector.Options{
+	p, err = projector.New(projector.Options{
 		Store: store, DeadLetters: letters, Notifier: js.Conn(), Policy: func() *fold.Policy { return policy },
 		Log: zap.NewNop(), Registerer: reg,
 	})
@@ -105,19 +119,21 @@ func drainProjector(b *testing.B, js jetstream.JetStream, store projector.Store)
 	}
 	ctx, cancel := context.WithCancel(b.Context())
 	done := make(chan error, 1)
-	began := time.Now()
 	go func() { done <- c.Run(ctx) }()
-	look := time.NewTicker(time.Millisecond)
-	defer look.Stop()
-	for n, of := 1, 0; n > 0 || of == 0; n, of = p.Refilling() {
-		<-look.C
+	serving, err := p.Begin(ctx, consumer.DefaultPartitions)
+	if err == nil {
+		all := consumer.All(serving.Partitions)
+		err = projector.NewWorker(p, c, nil).Assign(ctx, serving.Generation, all.Own)
 	}
-	took := time.Since(began)
-	cancel()
-	if err := <-done; err != nil {
+	if err != nil {
 		b.Fatal(err)
 	}
-	return float64(last) / took.Seconds()
+	return p, func() {
+		cancel()
+		if err := <-done; err != nil {
+			b.Error(err)
+		}
+	}
 }
 
 func drainBare(b *testing.B, js jetstream.JetStream, events int) (perSecond float64) {
@@ -203,32 +219,8 @@ func BenchmarkPublishToCommit(b *testing.B) {
 	if err := consumer.Apply(b.Context(), js, consumer.Streams{}); err != nil {
 		b.Fatal(err)
 	}
-	reg := prometheus.NewRegistry()
-	policy := demoPolicy(b)
-	letters, err := consumer.NewDeadLetters(consumer.DeadLetterOptions{JetStream: js, Log: zap.NewNop(), Registerer: reg})
-	if err != nil {
-		b.Fatal(err)
-	}
-	p, err := projector.New(projector.Options{
-		Store: redisStore(b), DeadLetters: letters, Notifier: js.Conn(), Policy: func() *fold.Policy { return policy },
-		Log: zap.NewNop(), Registerer: reg,
-	})
-	if err != nil {
-		b.Fatal(err)
-	}
-	c, err := consumer.New(consumer.Options{JetStream: js, Handler: p, Log: zap.NewNop(), Registerer: reg})
-	if err != nil {
-		b.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(b.Context())
-	done := make(chan error, 1)
-	go func() { done <- c.Run(ctx) }()
-	defer func() {
-		cancel()
-		if err := <-done; err != nil {
-			b.Error(err)
-		}
-	}()
+	_, stop := projectAll(b, js, redisStore(b))
+	defer stop()
 	committed := make(chan uint64, 1024)
 	if _, err := js.Conn().Subscribe("pinstatus.notices.>", func(m *nats.Msg) {
 		var n view.Notice

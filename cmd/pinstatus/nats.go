@@ -51,6 +51,7 @@ func (o *options) redisClient() (redis.UniversalClient, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--redis-url: %w", err)
 	}
+	o.redisTrust.explainDials(client)
 	return client, nil
 }
 
@@ -74,7 +75,7 @@ func (o *options) jetStream() (jetstream.JetStream, func(), error) {
 	case errors.Is(err, nats.ErrNoServers):
 		return nil, nil, fmt.Errorf("no NATS server answers at %s (--nats-url)", redacted(all))
 	case err != nil:
-		return nil, nil, fmt.Errorf("--nats-url: %w", err)
+		return nil, nil, o.explainNATS(err)
 	}
 	js, err := jetstream.New(nc)
 	return js, nc.Close, err

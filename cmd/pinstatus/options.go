@@ -12,6 +12,8 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/pinstatus/pinstatus/projector/lease"
 )
 
 // options are the flags that the services and the operator commands share.
@@ -29,6 +31,8 @@ type options struct {
 	redisTrust trust
 	dataDir    string
 	config     string
+	leaseTime  time.Duration
+	snapshots  string
 	logLevel   string
 	logFormat  string
 
@@ -83,6 +87,16 @@ func (o *options) limits(f *pflag.FlagSet) {
 
 func (o *options) configured(f *pflag.FlagSet, missing string) {
 	f.StringVar(&o.config, "config", "", "configuration `file` ("+missing+")")
+}
+
+func (o *options) project(f *pflag.FlagSet) {
+	f.DurationVar(&o.leaseTime, "lease-time", lease.DefaultLeaseTime,
+		"`time` after which the partitions of a projector that is not heard of any more go to others")
+	o.restoring(f)
+}
+
+func (o *options) restoring(f *pflag.FlagSet) {
+	f.StringVar(&o.snapshots, "snapshot-dir", "", "`folder` of snapshots, from which views come that the stream alone cannot give back")
 }
 
 func (o *options) logging(f *pflag.FlagSet) {

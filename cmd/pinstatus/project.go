@@ -17,6 +17,9 @@ func newProject() *cobra.Command {
 		Use: "project", Short: "Run the projector against real servers", Args: cobra.NoArgs,
 		Long: `Run the projector: read events from NATS JetStream, and keep the views in Redis.
 
+Run as many as you like: they share the partitions evenly by leases, and take over from one
+that ends or is not heard of any more.
+
 It checks that the streams are as they have to be, and changes nothing there: that is
 what "pinstatus streams apply" is for.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -29,6 +32,7 @@ what "pinstatus streams apply" is for.`,
 	o.redis(f, "required")
 	o.configured(f, "required")
 	o.stream(f)
+	o.project(f)
 	o.logging(f)
 	return cmd
 }
@@ -80,7 +84,7 @@ func (s *service) project(ctx context.Context) error {
 	if err := s.connectRedis(ctx); err != nil {
 		return err
 	}
-	if _, err := s.startProjector(); err != nil {
+	if _, err := s.startProjector(s.snapshotDir()); err != nil {
 		return err
 	}
 	s.followConfig()

@@ -28,6 +28,9 @@ the notices that wake waiting requests.`,
 }
 
 func (s *service) query(ctx context.Context) error {
+	// In the one account that it shares with the others, what is sent to them is none of its
+	// business, and its permissions can say so.
+	s.inbox = "_INBOX.query"
 	if err := s.connectNATS(ctx); err != nil {
 		return err
 	}

@@ -38,7 +38,8 @@ capitals, with _ for -. A flag on the command line wins.`,
 	root.SetOut(out)
 	root.SetErr(errOut)
 	root.AddCommand(
-		newServe(), newProject(), newQuery(), newStreams(),
+		newServe(), newProject(), newQuery(),
+		newStreams(), newPartitions(), newRebuild(), newVerify(), newErase(), newDeadLetters(),
 		newPublish(), newSimulate(), newKey(), newVersion(),
 	)
 	return root

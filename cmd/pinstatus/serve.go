@@ -42,6 +42,7 @@ are answered with 503.`,
 	o.redis(f, "default: views in memory")
 	o.configured(f, "default: a demo tenant")
 	o.stream(f)
+	o.project(f)
 	o.logging(f)
 	return cmd
 }
@@ -97,9 +98,15 @@ func (s *service) serve(ctx context.Context, guide *demo.Demo, out io.Writer) er
 			return err
 		}
 	}
-	p, err := s.startProjector()
+	dir := s.snapshotDir()
+	p, err := s.startProjector(dir)
 	if err != nil {
 		return err
+	}
+	if dir != nil {
+		if err := s.keepSnapshots(dir); err != nil {
+			return err
+		}
 	}
 	// One process that answers with 503 has no other replica to leave the question to.
 	addr, err := s.startQuery(func() error { return whole(p) })

@@ -24,6 +24,7 @@ import (
 	"github.com/pinstatus/pinstatus/consumer/embed"
 	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/fold"
+	"github.com/pinstatus/pinstatus/projector/lease"
 	"github.com/pinstatus/pinstatus/projector/redisstore"
 	"github.com/pinstatus/pinstatus/query"
 	"github.com/pinstatus/pinstatus/query/adm"
@@ -35,6 +36,8 @@ import (
 // store is what both the projector and the query service need of the view store.
 type store interface {
 	projector.Store
+	projector.Inspector
+	lease.Store
 	query.Views
 }
 
@@ -50,6 +53,7 @@ type service struct {
 	setTenants func(*config.Config) error // nil in a process that answers no questions
 	hup        chan os.Signal
 
+	inbox     string // prefix of the subjects of answers from NATS; the library's if empty
 	broker    string // as publishers reach it
 	nc        *nats.Conn
 	jetStream jetstream.JetStream
@@ -93,6 +97,9 @@ func (s *service) connectNATS(context.Context) error {
 	secured, err := s.opts.natsSecurity()
 	if err != nil {
 		return err
+	}
+	if s.inbox != "" {
+		secured = append(secured, nats.CustomInboxPrefix(s.inbox))
 	}
 	s.broker = s.opts.natsURL
 	if err := s.useNATS(consumer.ConnectOptions{URL: s.opts.natsURL, Extra: secured}); err != nil {
@@ -246,34 +253,12 @@ func (s *service) connected() error {
 	return nil
 }
 
-// startProjector reads the stream into the store.
-func (s *service) startProjector() (*projector.Projector, error) {
-	letters, err := consumer.NewDeadLetters(consumer.DeadLetterOptions{
-		JetStream: s.jetStream, Log: s.log, Registerer: s.reg,
-	})
-	if err != nil {
-		return nil, err
-	}
-	p, err := projector.New(projector.Options{
-		Store: s.store, DeadLetters: letters, Notifier: s.nc,
-		Policy: s.policy.Load, Log: s.log, Registerer: s.reg,
-	})
-	if err != nil {
-		return nil, err
-	}
-	c, err := consumer.New(consumer.Options{JetStream: s.jetStream, Handler: p, Log: s.log, Registerer: s.reg})
-	if err != nil {
-		return nil, err
-	}
-	s.admin.add(check{"nats", s.connected}, check{"event stream", c.Ready}, check{"projector", p.Ready})
-	s.start("projector", c.Run)
-	return p, nil
-}
-
 // startQuery answers questions; ready are further conditions of its readiness. It returns
 // the address that it listens on.
 func (s *service) startQuery(ready ...func() error) (addr string, err error) {
-	views, err := query.New(query.Options{Views: s.store, Notices: s.nc, Log: s.log, Registerer: s.reg})
+	views, err := query.New(query.Options{
+		Views: s.store, Notices: s.nc, Stream: streamEnd{s.jetStream}, Log: s.log, Registerer: s.reg,
+	})
 	if err != nil {
 		return "", err
 	}
@@ -313,6 +298,19 @@ func (s *service) startQuery(ready ...func() error) (addr string, err error) {
 		return server.Shutdown(ctx)
 	})
 	return l.Addr().String(), nil
+}
+
+// streamEnd asks where the event stream ends. It needs no more than the permission to look at
+// the stream's state.
+type streamEnd struct{ js jetstream.JetStream }
+
+func (e streamEnd) End(ctx context.Context) (query.StreamEnd, error) {
+	stream, err := e.js.Stream(ctx, consumer.EventStream)
+	if err != nil {
+		return query.StreamEnd{}, err
+	}
+	info := stream.CachedInfo()
+	return query.StreamEnd{Created: info.Created.UnixNano(), Sequence: info.State.LastSeq, At: info.TimeStamp}, nil
 }
 
 // followConfig reloads the configuration file when it changes, and on SIGHUP.

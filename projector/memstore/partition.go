@@ -10,11 +10,12 @@ import (
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-// partition is what one partition keeps: its position, and under each key the view and the
-// locks.
+// partition is what one partition keeps: its position, its lease, and under each key the view
+// and the locks.
 type partition struct {
 	mu       sync.RWMutex
 	position view.Position
+	lease    lease
 	entries  map[view.Key]*entry
 	expiries expiries
 }
@@ -35,6 +36,27 @@ type entry struct {
 // expired reports whether what expires at a time is gone. Like Redis, which counts in whole
 // milliseconds, it keeps things through their last one.
 func expired(at, now int64) bool { return at != 0 && now > at }
+
+// drop loses everything.
+func (p *partition) drop() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.position, p.lease = view.Position{}, lease{}
+	p.entries, p.expiries = make(map[view.Key]*entry), nil
+}
+
+// keys are those of all views.
+func (p *partition) keys(now int64) []view.Key {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	keys := make([]view.Key, 0, len(p.entries))
+	for k, e := range p.entries {
+		if e.value != nil && !expired(e.expireAt, now) {
+			keys = append(keys, k)
+		}
+	}
+	return keys
+}
 
 func (p *partition) load(keys []view.Key, now int64) (view.Position, [][]byte) {
 	values := make([][]byte, len(keys))

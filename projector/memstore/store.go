@@ -16,15 +16,16 @@ type Options struct {
 	Now func() time.Time // the store's clock; time.Now if nil
 }
 
-// Store keeps views in memory: the projector's side and the query service's side. It is
-// safe for concurrent use, and copies what it takes and gives. Its errors are a context's,
-// or faults of the caller.
+// Store keeps views and leases in memory: the projector's side, the query service's side
+// and that of the tools. It is safe for concurrent use, and copies what it takes and gives.
+// Its errors are a context's, or faults of the caller.
 type Store struct {
 	now func() time.Time
 
 	mu          sync.RWMutex
 	serving     view.Serving
 	generations map[view.Generation][]*partition
+	members     map[string]int64 // until when, in Unix milliseconds
 }
 
 // New makes an empty Store.
@@ -32,7 +33,7 @@ func New(opts Options) *Store {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	return &Store{now: opts.Now, generations: make(map[view.Generation][]*partition)}
+	return &Store{now: opts.Now, generations: make(map[view.Generation][]*partition), members: make(map[string]int64)}
 }
 
 // Flush loses everything, as a Redis does that restarts empty.
@@ -41,54 +42,7 @@ func (s *Store) Flush() {
 	defer s.mu.Unlock()
 	s.serving = view.Serving{}
 	clear(s.generations)
-}
-
-// Serving returns the record of the serving generation, zero if there is none.
-func (s *Store) Serving(ctx context.Context) (view.Serving, error) {
-	if err := ctx.Err(); err != nil {
-		return view.Serving{}, fmt.Errorf("read generation: %w", err)
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.serving, nil
-}
-
-// SetServing replaces the record from by to if from is the one that is there, and returns
-// the record that is there afterwards.
-func (s *Store) SetServing(ctx context.Context, from, to view.Serving) (view.Serving, error) {
-	if err := ctx.Err(); err != nil {
-		return view.Serving{}, fmt.Errorf("write generation: %w", err)
-	}
-	if err := checkGeneration(to.Generation); err != nil {
-		return view.Serving{}, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.serving == from {
-		s.serving = to
-	}
-	return s.serving, nil
-}
-
-// Generation returns the serving generation, the zero Generation if there is none yet.
-func (s *Store) Generation(ctx context.Context) (view.Generation, error) {
-	if err := ctx.Err(); err != nil {
-		return view.Generation{}, fmt.Errorf("read generation: %w", err)
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.serving.Generation, nil
-}
-
-// Drop removes everything of a partition.
-func (s *Store) Drop(ctx context.Context, g view.Generation, p int) error {
-	if _, err := s.partition(ctx, g, p); err != nil {
-		return fmt.Errorf("drop partition %d: %w", p, err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.generations[g][p] = newPartition()
-	return nil
+	clear(s.members)
 }
 
 // Load returns partition p's position, the zero Position if it has none, and the stored
@@ -140,7 +94,7 @@ func (s *Store) partition(ctx context.Context, g view.Generation, p int) (*parti
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if err := checkGeneration(g); err != nil {
+	if err := g.Validate(); err != nil {
 		return nil, err
 	}
 	if p < 0 || p >= g.Partitions {
@@ -163,11 +117,4 @@ func (s *Store) partition(ctx context.Context, g view.Generation, p int) (*parti
 	}
 	s.generations[g] = parts
 	return parts[p], nil
-}
-
-func checkGeneration(g view.Generation) error {
-	if g.Number == 0 || g.Partitions < 1 {
-		return fmt.Errorf("generation %d of %d partitions: not a generation", g.Number, g.Partitions)
-	}
-	return nil
 }

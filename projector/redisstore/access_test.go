@@ -15,7 +15,10 @@ import (
 // What package redisstore says that each side needs.
 var (
 	readerCommands    = []any{"+get", "+pttl", "+time", "+eval", "+evalsha", "+ping", "+info", "+hello"}
-	projectorCommands = append([]any{"+mget", "+set", "+del"}, readerCommands...)
+	projectorCommands = append([]any{
+		"+mget", "+set", "+del", "+zadd", "+zrem", "+zrange", "+zremrangebyscore", "+pexpireat",
+	}, readerCommands...)
+	toolCommands = append([]any{"+unlink", "+scan"}, projectorCommands...)
 )
 
 // TestAccess gives either side exactly the commands that the documentation names.
@@ -63,7 +66,8 @@ func TestAccess(t *testing.T) {
 	if _, err := reader.Commit(ctx, move(position(1), position(2), "b", keys...)); err == nil {
 		t.Error("a reader committed")
 	}
-	if _, err := reader.SetServing(ctx, view.Serving{}, view.Serving{Generation: generation}); err == nil {
+	serving := view.Serving{Generation: generation}
+	if _, err := reader.SetServing(ctx, serving, serving); err == nil {
 		t.Error("a reader wrote a generation")
 	}
 	outside := newStore(t, redisstore.Options{Prefix: "other:", Client: login(t, srv, "reader", append(only, readerCommands...)...)})
@@ -71,6 +75,59 @@ func TestAccess(t *testing.T) {
 		t.Error("a reader read outside of its prefix")
 	}
 	mustHold(t, writer, position(1), "a", keys...)
+
+	checkLeasing(t, writer)
+	if _, err := reader.Hold(ctx, generation, home, "b", time.Hour); err == nil {
+		t.Error("a reader took a lease")
+	}
+	if _, err := reader.Join(ctx, "b", time.Hour); err == nil {
+		t.Error("a reader joined the projectors")
+	}
+	tools := newStore(t, redisstore.Options{Prefix: prefix, Client: login(t, srv, "tools", append(only, toolCommands...)...)})
+	for name, s := range map[string]*redisstore.Store{"projector": writer, "reader": reader} {
+		if _, err := scan(t, s, generation, nil); err == nil {
+			t.Errorf("a %s scanned", name)
+		}
+		if err := s.Drop(ctx, generation, home); err == nil {
+			t.Errorf("a %s dropped a partition", name)
+		}
+	}
+	mustHold(t, tools, position(1), "a", keys...)
+	checkTools(t, tools, keys)
+}
+
+// checkLeasing goes through all that a projector does about leases.
+func checkLeasing(t *testing.T, s *redisstore.Store) {
+	t.Helper()
+	ctx := t.Context()
+	mustOwn(t, s, home, "a")
+	if got, err := s.Hold(ctx, generation, home, "b", time.Hour); err != nil || got.Owner != "a" {
+		t.Errorf("lease = %+v, %v", got, err)
+	}
+	if got := owners(t, s)[home]; got != "a" {
+		t.Errorf("the lease is %q's", got)
+	}
+	if members, err := s.Join(ctx, "a", time.Hour); err != nil || len(members) != 1 {
+		t.Errorf("members = %q, %v", members, err)
+	}
+	if err := s.Leave(ctx, "a"); err != nil {
+		t.Error(err)
+	}
+	if err := s.Release(ctx, generation, home, "a"); err != nil {
+		t.Error(err)
+	}
+}
+
+// checkTools finds the keys, and drops them.
+func checkTools(t *testing.T, s *redisstore.Store, keys []view.Key) {
+	t.Helper()
+	want := make(map[view.Key]bool)
+	for _, k := range keys {
+		want[k] = true
+	}
+	mustScan(t, s, generation, want)
+	mustDrop(t, s, generation)
+	mustScan(t, s, generation, nil)
 }
 
 // TestAccessCluster: a Cluster's client needs to learn the slots, and which arguments of a
@@ -96,6 +153,14 @@ func TestAccessCluster(t *testing.T) {
 	if err := s.CheckEviction(t.Context()); err != nil {
 		t.Error(err)
 	}
+	checkLeasing(t, s)
+
+	for _, srv := range cluster.Shards {
+		rules := append([]any{"reset", "on", ">secret", "-@all", "~*", "+command", "+cluster|slots", "+cluster|nodes"}, toolCommands...)
+		setUser(srv, "tools", rules...)
+	}
+	tools := newStore(t, redisstore.Options{Client: dial(t, strings.Replace(cluster.URL, "://", "://tools:secret@", 1))})
+	checkTools(t, tools, keys)
 }
 
 // TestPrefixes: installations on one Redis do not see one another.

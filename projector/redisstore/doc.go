@@ -1,4 +1,4 @@
-// Package redisstore keeps the views in Redis 6.2 or later: a single server, one that
+// Package redisstore keeps views and leases in Redis 6.2 or later: a single server, one that
 // Sentinel watches, or a Cluster.
 //
 // # A commit is all or nothing
@@ -32,10 +32,20 @@
 // event that was folded may have fallen behind its account's horizon since, and would be
 // taken for another.
 //
-// # What either side may be allowed
+// # What a scan promises
+//
+// [Store.Scan] and [Store.Drop] look through all keys of a server with SCAN, whose cursor is
+// the server process's own: followed on another one, after a failover, it skips keys and says
+// nothing. So a scan keeps to one connection for each server and fails when that breaks. In
+// a Cluster the slots of the partitions must have an owner each, none of them on its way to
+// another, and the same ones before and after. Whoever is told otherwise begins again.
+//
+// # What each side may be allowed
 //
 // A reader needs the commands GET, PTTL, TIME, EVAL, EVALSHA, PING and INFO; a projector
-// MGET, SET and DEL besides. Both need all keys under their prefix, HELLO when they connect,
-// and in a Cluster COMMAND and CLUSTER SLOTS. Permission for keys that is limited to reading
-// (%R~) does not suffice for EVALSHA, whose read-only form Redis 6.2 lacks.
+// MGET, SET and DEL besides, and ZADD, ZREM, ZRANGE, ZREMRANGEBYSCORE and PEXPIREAT for the
+// list of projectors; who scans and drops, UNLINK and SCAN. All need all keys under their
+// prefix, HELLO when they connect, and in a Cluster COMMAND and CLUSTER SLOTS; to scan and
+// drop, CLUSTER NODES. Permission for keys that is limited to reading (%R~) does not suffice
+// for EVALSHA, whose read-only form Redis 6.2 lacks.
 package redisstore

@@ -45,7 +45,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pinstatus_redis_errors_total",
-			Help: "Failed operations (commit, load, read) by reason: oom, readonly, tryagain (a slot is being moved), " +
+			Help: "Failed operations (commit, load, read, serving, setserving, drop, scan, join, leave, hold, release, leases) by reason: oom, readonly, tryagain (a slot is being moved), " +
 				"denied (by an access list), torn (a commit was left unfinished), timeout, canceled, other.",
 		}, []string{"operation", "reason"}),
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/cespare/xxhash/v2"
 
+	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -25,6 +26,9 @@ func (e *TornError) Error() string {
 	return fmt.Sprintf("partition %d was left in the middle of a commit (%s): "+
 		"the projector that made it can finish it, else the views must be rebuilt", e.Partition, e.Mark)
 }
+
+// Unwrap makes it a projector.ErrTorn.
+func (e *TornError) Unwrap() error { return projector.ErrTorn }
 
 // tornMark is the mark of the commit between two positions. The events between them and the
 // policy of To say what the commit writes, so two commits with one mark write the same.
@@ -50,7 +54,8 @@ func parsePosition(p int, record string) (view.Position, error) {
 		return view.Position{}, &TornError{Partition: p, Mark: record}
 	}
 	pos, err := view.ParsePosition([]byte(record))
-	if err == nil && formatPosition(pos) != record {
+	var again [256]byte
+	if err == nil && record != "" && string(pos.Append(again[:0])) != record {
 		// Every commit would be refused: commits compare the record byte for byte.
 		err = fmt.Errorf("position record %q was not written by this version", record)
 	}

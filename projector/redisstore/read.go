@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -44,9 +42,11 @@ func (s *Store) read(ctx context.Context, g view.Generation, reads []view.Read) 
 		return nil, err
 	}
 	calls := groupReads(ks, reads)
-	if err := s.runReads(ctx, calls); err != nil {
-		return nil, err
+	scripts := make([]*call, len(calls))
+	for i := range calls {
+		scripts[i] = &calls[i].call
 	}
+	s.pipeline(ctx, s.readScript, scripts)
 	records := make([]view.Record, len(reads))
 	for _, call := range calls {
 		if err := call.records(reads, records); err != nil {
@@ -56,55 +56,11 @@ func (s *Store) read(ctx context.Context, g view.Generation, reads []view.Read) 
 	return records, nil
 }
 
-// runReads runs the scripts and leaves their answers in calls[i].reply.
-func (s *Store) runReads(ctx context.Context, calls []*readCall) error {
-	if len(calls) == 1 {
-		call := calls[0]
-		call.reply = s.readScript.Run(ctx, s.client, call.keys, call.views)
-		return call.reply.Err()
-	}
-	// The pipeline's own error is the first of its commands'.
-	_, _ = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, call := range calls {
-			call.reply = s.readScript.EvalSha(ctx, p, call.keys, call.views)
-		}
-		return nil
-	})
-	var unknown []*readCall
-	for _, call := range calls {
-		switch err := call.reply.Err(); {
-		case err == nil:
-		case redis.HasErrorPrefix(err, "NOSCRIPT"), errors.Is(err, redis.ErrNoScript):
-			unknown = append(unknown, call)
-		default:
-			return err
-		}
-	}
-	if len(unknown) == 0 {
-		return nil
-	}
-	// A shard that has not seen the script yet, or not since its start: send its text.
-	_, _ = s.client.Pipelined(ctx, func(p redis.Pipeliner) error {
-		for _, call := range unknown {
-			call.reply = s.readScript.Eval(ctx, p, call.keys, call.views)
-		}
-		return nil
-	})
-	for _, call := range unknown {
-		if err := call.reply.Err(); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // readCall is one run of the script: all that is asked of one partition.
 type readCall struct {
+	call
 	partition int
-	keys      []string
-	views     int   // how many views keys has
 	reads     []int // which reads they are, by their place in what was asked
-	reply     *redis.Cmd
 }
 
 // groupReads makes a call for each partition that is asked for something.
@@ -115,7 +71,8 @@ func groupReads(ks *view.Keyspace, reads []view.Read) []*readCall {
 		p := reads[i].Key.Partition(ks.Partitions())
 		call := byPartition[p]
 		if call == nil {
-			call = &readCall{partition: p, keys: []string{ks.Position(p)}}
+			call = &readCall{partition: p}
+			call.keys = []string{ks.Position(p)}
 			byPartition[p] = call
 			calls = append(calls, call)
 		}
@@ -123,7 +80,7 @@ func groupReads(ks *view.Keyspace, reads []view.Read) []*readCall {
 		call.keys = append(call.keys, ks.View(p, reads[i].Key))
 	}
 	for _, call := range calls {
-		call.views = len(call.reads)
+		call.args = []any{len(call.reads)} // views
 		for _, i := range call.reads {
 			for _, pinType := range reads[i].Locks {
 				call.keys = append(call.keys, ks.Lock(call.partition, reads[i].Key, pinType))
@@ -159,8 +116,8 @@ func (call *readCall) records(reads []view.Read, records []view.Record) error {
 	if err != nil {
 		return err
 	}
-	values := reply[clock+1 : clock+1+call.views]
-	locks := reply[clock+1+call.views:]
+	values := reply[clock+1 : clock+1+len(call.reads)]
+	locks := reply[clock+1+len(call.reads):]
 	for n, i := range call.reads {
 		r := &records[i]
 		r.Position, r.Now = position, now

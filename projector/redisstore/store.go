@@ -36,14 +36,16 @@ func (o *Options) validate() error {
 	return nil
 }
 
-// Store keeps views in Redis: the projector's side and the query service's side. It is
-// safe for concurrent use. All errors but a [TornError] are transient.
+// Store keeps views and leases in Redis: the projector's side, the query service's side and
+// that of the tools. It is safe for concurrent use. All errors but a [TornError] are
+// transient.
 type Store struct {
 	client  redis.UniversalClient
 	prefix  string
 	metrics *metrics
 
-	commitScript, readScript *redis.Script
+	commitScript, readScript, servingScript            *redis.Script
+	joinScript, holdScript, releaseScript, leaseScript *redis.Script
 
 	mu        sync.RWMutex
 	keyspaces map[view.Generation]*view.Keyspace
@@ -59,12 +61,17 @@ func New(opts Options) (*Store, error) {
 		return nil, fmt.Errorf("redis store: %w", err)
 	}
 	return &Store{
-		client:       opts.Client,
-		prefix:       opts.Prefix,
-		metrics:      m,
-		commitScript: redis.NewScript(commitSource),
-		readScript:   redis.NewScript(readSource),
-		keyspaces:    make(map[view.Generation]*view.Keyspace),
+		client:        opts.Client,
+		prefix:        opts.Prefix,
+		metrics:       m,
+		commitScript:  redis.NewScript(commitSource),
+		readScript:    redis.NewScript(readSource),
+		servingScript: redis.NewScript(servingSource),
+		joinScript:    redis.NewScript(joinSource),
+		holdScript:    redis.NewScript(holdSource),
+		releaseScript: redis.NewScript(releaseSource),
+		leaseScript:   redis.NewScript(leaseSource),
+		keyspaces:     make(map[view.Generation]*view.Keyspace),
 	}, nil
 }
 
@@ -77,7 +84,7 @@ func (s *Store) keyspace(g view.Generation) (*view.Keyspace, error) {
 	if ks != nil {
 		return ks, nil
 	}
-	if err := checkGeneration(g); err != nil {
+	if err := g.Validate(); err != nil {
 		return nil, err
 	}
 	ks = view.NewKeyspace(s.prefix, g.Number, g.Partitions)
@@ -93,16 +100,6 @@ func (s *Store) partition(g view.Generation, p int) (*view.Keyspace, error) {
 		return nil, fmt.Errorf("partition %d: generation %d has %d", p, g.Number, g.Partitions)
 	}
 	return s.keyspace(g)
-}
-
-// maxPartitions is one for each slot of a Cluster.
-const maxPartitions = 16384
-
-func checkGeneration(g view.Generation) error {
-	if g.Number == 0 || g.Partitions < 1 || g.Partitions > maxPartitions {
-		return fmt.Errorf("generation %d of %d partitions: not a generation", g.Number, g.Partitions)
-	}
-	return nil
 }
 
 // Ping asks whether Redis answers. Of a Cluster it asks any one primary: a shard that is

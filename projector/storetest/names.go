@@ -13,13 +13,18 @@ import (
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-// testOddNames keeps keys apart whose names a store might confuse.
-func (s *suite) testOddNames(t *testing.T) {
-	f := s.newFixture(t)
-	ids := []string{
+// oddNames are names that a store might confuse.
+func oddNames() []string {
+	return []string{
 		"a", "A", "a:b", "a%3Ab", "a.b", "a b", "a{b}c", "{", "}", "*", "?", "[a]", "%", "%%", "é", "e\u0301", "中文", "😀",
 		"a\nb", "a\x00b", "\x00", "\xff\xfe", "a:Parental", "a'b\"c\\d", "pos", ":pos", strings.Repeat("x", 256), strings.Repeat("é", 128),
 	}
+}
+
+// testOddNames keeps keys apart whose names a store might confuse.
+func (s *suite) testOddNames(t *testing.T) {
+	f := s.newFixture(t)
+	ids := oddNames()
 	var keys []view.Key
 	for _, id := range ids {
 		for _, tenant := range []string{"acme", "acme-2"} {
@@ -187,9 +192,15 @@ func (s *suite) testCanceled(t *testing.T) {
 	_, readErr := f.Store.Read(ctx, generation, []view.Read{{Key: k}})
 	_, createErr := f.Store.SetServing(ctx, view.Serving{}, view.Serving{Generation: generation})
 	_, generationErr := f.Store.Generation(ctx)
+	_, servingErr := f.Store.Serving(ctx)
+	_, joinErr := f.Store.Join(ctx, "a", time.Hour)
+	_, holdErr := f.Store.Hold(ctx, generation, 0, "a", time.Hour)
+	_, leasesErr := f.Store.Leases(ctx, generation)
+	scanErr := f.Store.Scan(ctx, generation, func(int, []view.Key) error { return errors.New("visited") })
 	for name, err := range map[string]error{
 		"Commit": commitErr, "Load": loadErr, "Read": readErr, "Ping": f.Store.Ping(ctx),
-		"SetServing": createErr, "Generation": generationErr,
+		"SetServing": createErr, "Generation": generationErr, "Serving": servingErr, "Scan": scanErr, "Drop": f.Store.Drop(ctx, generation, 0),
+		"Join": joinErr, "Leave": f.Store.Leave(ctx, "a"), "Hold": holdErr, "Leases": leasesErr, "Release": f.Store.Release(ctx, generation, 0, "a"),
 	} {
 		if !errors.Is(err, context.Canceled) {
 			t.Errorf("%s with a canceled context: %v, want %v", name, err, context.Canceled)

@@ -7,20 +7,19 @@ import (
 	"time"
 
 	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/lease"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-// Store is a view store from both of its sides: the projector's, and that of the query
-// service.
+// Store is a view store from all of its sides: the projector's, the query service's and that
+// of the tools.
 type Store interface {
 	projector.Store
+	projector.Inspector
+	lease.Store
 
 	// Generation returns the serving generation, the zero Generation if there is none yet.
 	Generation(ctx context.Context) (view.Generation, error)
-
-	// Read returns a record for each read, in the order asked. Each record is of one
-	// instant.
-	Read(ctx context.Context, g view.Generation, reads []view.Read) ([]view.Record, error)
 
 	// Ping asks whether the store answers.
 	Ping(ctx context.Context) error
@@ -48,6 +47,9 @@ func Run(t *testing.T, newFixture func(t *testing.T) *Fixture) {
 	t.Run("Ping", s.testPing)
 	t.Run("Generation", s.testGeneration)
 	t.Run("GenerationRace", s.testGenerationRace)
+	t.Run("Serving", s.testServing)
+	t.Run("ServingRace", s.testServingRace)
+	t.Run("ServingMisuse", s.testServingMisuse)
 	t.Run("Empty", s.testEmpty)
 	t.Run("FirstCommit", s.testFirstCommit)
 	t.Run("PositionRoundTrip", s.testPositionRoundTrip)
@@ -79,6 +81,21 @@ func Run(t *testing.T, newFixture func(t *testing.T) *Fixture) {
 	t.Run("ReadOrder", s.testReadOrder)
 	t.Run("BigCommit", s.testBigCommit)
 	t.Run("Model", s.testModel)
+	t.Run("DropPartition", s.testDropPartition)
+	t.Run("DropPartitionAgain", s.testDropPartitionAgain)
+	t.Run("Scan", s.testScan)
+	t.Run("ScanOddNames", s.testScanOddNames)
+	t.Run("ScanExpired", s.testScanExpired)
+	t.Run("ScanUnderChange", s.testScanUnderChange)
+	t.Run("ScanStops", s.testScanStops)
+	t.Run("Hold", s.testHold)
+	t.Run("HoldRace", s.testHoldRace)
+	t.Run("HoldExpires", s.testHoldExpires)
+	t.Run("HoldRenews", s.testHoldRenews)
+	t.Run("Leases", s.testLeases)
+	t.Run("Members", s.testMembers)
+	t.Run("MembersExpire", s.testMembersExpire)
+	t.Run("MembersRace", s.testMembersRace)
 	t.Run("CanceledContext", s.testCanceled)
 	t.Run("Misuse", s.testMisuse)
 }

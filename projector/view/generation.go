@@ -13,4 +13,8 @@ type Serving struct {
 	Generation
 	Next     Generation `json:"next,omitzero"`     // being filled by a rebuild, to serve next
 	Previous Generation `json:"previous,omitzero"` // served before; its keys may be gone
+
+	// Dropping is a generation that is done with, whose keys are being removed: it is named
+	// here until all of them are, so that whoever is interrupted can be followed by another.
+	Dropping Generation `json:"dropping,omitzero"`
 }

@@ -2,6 +2,7 @@ package view
 
 import (
 	"strconv"
+	"strings"
 
 	"github.com/cespare/xxhash/v2"
 
@@ -100,8 +101,79 @@ func (ks *Keyspace) Lock(p int, k Key, pinType string) string {
 	return ks.name(p, ":lock:", k.Tenant, ":", event.EscapeToken(k.ID), ":", event.EscapeToken(pinType))
 }
 
-// GenerationKey is the key that holds the number of the serving generation.
+// Lease is the key of partition p's lease.
+func (ks *Keyspace) Lease(p int) string { return ks.name(p, ":lease") }
+
+// Slot is the hash slot of Redis Cluster that partition p lives in.
+func (ks *Keyspace) Slot(p int) int { return int(crc16(ks.tags[p])) % clusterSlots }
+
+// PartitionPattern is the glob pattern of the names of all keys of partition p.
+func (ks *Keyspace) PartitionPattern(p int) string { return escapeGlob(ks.name(p)) + "*" }
+
+// Pattern is a glob pattern that the names of all keys of the generation match, and few
+// others.
+func (ks *Keyspace) Pattern() string {
+	generation, _, _ := strings.Cut(ks.tags[0], ".")
+	return escapeGlob(ks.prefix+"{"+generation) + ".*"
+}
+
+// Parse is the reverse of View: which view of the generation a key's name stands for, and in
+// which partition. It is false for any name that View cannot have made for a view in its
+// own partition.
+func (ks *Keyspace) Parse(name string) (p int, k Key, ok bool) {
+	rest, ok := strings.CutPrefix(name, ks.prefix+"{")
+	if !ok {
+		return 0, Key{}, false
+	}
+	tag, rest, ok := strings.Cut(rest, "}:")
+	if !ok {
+		return 0, Key{}, false
+	}
+	if p, ok = ks.partitionOf(tag); !ok {
+		return 0, Key{}, false
+	}
+	kind, rest, ok1 := strings.Cut(rest, ":")
+	tenant, token, ok2 := strings.Cut(rest, ":")
+	id, err := event.UnescapeToken(token)
+	if !ok1 || !ok2 || err != nil || !event.ValidTenant(tenant) {
+		return 0, Key{}, false
+	}
+	k = Key{Tenant: tenant, ID: id}
+	switch kind {
+	case "pin":
+		k.Kind = KindPIN
+	case "account":
+		k.Kind = KindAccount
+	default:
+		return 0, Key{}, false
+	}
+	if event.Partition(tenant, token, len(ks.tags)) != p {
+		return 0, Key{}, false
+	}
+	return p, k, true
+}
+
+// partitionOf is the partition that has the tag.
+func (ks *Keyspace) partitionOf(tag string) (int, bool) {
+	_, rest, _ := strings.Cut(tag, ".")
+	number, _, _ := strings.Cut(rest, ".")
+	p, err := strconv.Atoi(number)
+	if err != nil || p < 0 || p >= len(ks.tags) || ks.tags[p] != tag {
+		return 0, false
+	}
+	return p, true
+}
+
+// escapeGlob is the pattern that matches s alone, where *, ?, [ and \ have a meaning.
+func escapeGlob(s string) string {
+	return strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `\`, `\\`).Replace(s)
+}
+
+// GenerationKey is the key that holds the record of the serving generation.
 func GenerationKey(prefix string) string { return prefix + "generation" }
+
+// ProjectorsKey is the key that holds the list of projectors that run.
+func ProjectorsKey(prefix string) string { return prefix + "projectors" }
 
 // crc16 is the checksum of Redis Cluster's key slots: CRC-16/XMODEM.
 func crc16(s string) uint16 {

@@ -13,7 +13,7 @@ import (
 func notices() map[string]view.Notice {
 	return map[string]view.Notice{
 		"no keys": {Generation: 1, Partition: 3, From: 10, To: 20},
-		"keys":    {Generation: 2, Partition: 255, From: 0, To: 1, Keys: []uint64{1, 0, math.MaxUint64}},
+		"keys":    {Generation: 2, Partition: 255, Stream: -1, From: 0, To: 1, Keys: []uint64{1, 0, math.MaxUint64}},
 		"largest": {Generation: math.MaxUint64, Partition: math.MaxInt, From: math.MaxUint64, To: math.MaxUint64, Keys: []uint64{7}},
 	}
 }
@@ -35,10 +35,11 @@ func TestNoticeRoundTrip(t *testing.T) {
 
 // Notices go between releases: all integers are little-endian, 8 bytes each.
 func TestNoticeBytes(t *testing.T) {
-	n := view.Notice{Generation: 1, Partition: 2, From: 3, To: 0x0405, Keys: []uint64{0x1122334455667788}}
+	n := view.Notice{Generation: 1, Partition: 2, Stream: 6, From: 3, To: 0x0405, Keys: []uint64{0x1122334455667788}}
 	want := []byte{
 		1, 0, 0, 0, 0, 0, 0, 0,
 		2, 0, 0, 0, 0, 0, 0, 0,
+		6, 0, 0, 0, 0, 0, 0, 0,
 		3, 0, 0, 0, 0, 0, 0, 0,
 		5, 4, 0, 0, 0, 0, 0, 0,
 		0x88, 0x77, 0x66, 0x55, 0x44, 0x33, 0x22, 0x11,
@@ -54,7 +55,7 @@ func TestDamagedNotice(t *testing.T) {
 	for length := range whole {
 		var got view.Notice
 		err := view.ParseNotice(whole[:length], &got)
-		if readable := length >= 32 && length%8 == 0; readable != (err == nil) {
+		if readable := length >= 40 && length%8 == 0; readable != (err == nil) {
 			t.Errorf("%d bytes: error %v", length, err)
 		}
 	}

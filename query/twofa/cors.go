@@ -24,7 +24,7 @@ func newCrossOrigin(a *auth.Authenticator) *crossOrigin {
 		AllowOriginVaryRequestFunc: c.allows,
 		AllowedMethods:             []string{http.MethodGet, http.MethodHead},
 		AllowedHeaders:             []string{"Accept", "Authorization", "Content-Type", "X-Request-Id", "X-Requested-With"},
-		ExposedHeaders:             []string{"Retry-After", "X-Request-Id"},
+		ExposedHeaders:             []string{query.LagHeader, "Retry-After", "X-Request-Id"},
 		MaxAge:                     600, // seconds; browsers keep a preflight's answer no longer than some minutes anyway
 	})
 	return c

@@ -350,7 +350,7 @@ func TestCORS(t *testing.T) {
 				}
 			}
 			if tc.allowed && tc.method == "GET" {
-				if h := got.Header.Get("Access-Control-Expose-Headers"); h != "Retry-After, X-Request-Id" {
+				if h := got.Header.Get("Access-Control-Expose-Headers"); h != "Pinstatus-Lag-Seconds, Retry-After, X-Request-Id" {
 					t.Errorf("Access-Control-Expose-Headers = %q", h)
 				}
 			}

@@ -1,6 +1,8 @@
 package acceptance
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/redis/go-redis/v9"
@@ -81,6 +83,17 @@ func (d *deployment) positions() []uint64 {
 		at[p] = position.Sequence
 	}
 	return at
+}
+
+// projected waits until the positions of all partitions in Redis have reached a sequence.
+func (d *deployment) projected(sequence uint64) {
+	d.tb.Helper()
+	eventually(d.tb, fmt.Sprintf("the views include sequence %d", sequence), func() error {
+		if at := d.positions(); slices.Min(at) < sequence {
+			return fmt.Errorf("positions are %d", at)
+		}
+		return nil
+	})
 }
 
 // store opens the views in Redis, and says which generation serves.

@@ -169,13 +169,13 @@ func freeAddress(tb testing.TB) string {
 	return l.Addr().String()
 }
 
-// Two projectors on the same partitions: one wins every commit, so that no position ever goes
-// back, each event counts once, and either goes on without the other.
+// Two projectors share the partitions. When one dies the other takes its share, no position
+// ever goes back, and each event counts once.
 func TestTwoProjectors(t *testing.T) {
 	t.Parallel()
 	c := newConfig(t, tenant{ID: "acme"}, tenant{ID: "globex"})
 	d := deploy(t, c)
-	other := d.start("project")
+	d.start("project")
 	published := make(chan error, 1)
 	messages := burst(t, 12_000)
 	go func() {
@@ -201,7 +201,7 @@ func TestTwoProjectors(t *testing.T) {
 	d.project.Kill()
 	d.broker.sendAll(messages[8_000:])
 	o := newOracle(t, c, d.broker.stream(eventStream))
-	other.projected(o.last)
+	d.projected(o.last)
 	o.check(t, d.query.api)
 	o.checkViews(t, d)
 	o.checkLetters(t, d.broker)

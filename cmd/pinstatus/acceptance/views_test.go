@@ -30,9 +30,9 @@ func (o *oracle) checkViews(tb testing.TB, d *deployment) {
 	}
 	var wrong []error
 	spaces := view.NewKeyspace("", g.Number, g.Partitions)
-	expected := map[string]bool{"generation": true}
+	expected := map[string]bool{view.GenerationKey(""): true, view.ProjectorsKey(""): true}
 	for p := range g.Partitions {
-		expected[spaces.Position(p)] = true
+		expected[spaces.Position(p)], expected[spaces.Lease(p)] = true, true
 	}
 	for part := range slices.Chunk(reads, 256) {
 		records, err := store.Read(tb.Context(), g, part)

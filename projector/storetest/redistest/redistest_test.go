@@ -85,3 +85,19 @@ func TestSentinel(t *testing.T) {
 		t.Errorf("GET of the new primary = %v, want v", got)
 	}
 }
+
+func TestReplicatedFailover(t *testing.T) {
+	c := redistest.StartReplicated(t, 3)
+	c.Shards[1].Stop()
+	c.WaitPrimary(c.Replicas[1])
+}
+
+func TestMoveSlot(t *testing.T) {
+	c := redistest.StartCluster(t, 2)
+	c.Shards[0].Do("SET", "{b}1", "x")
+	c.Shards[0].Do("SET", "{b}2", "y")
+	c.MoveSlot(3300, c.Shards[0], c.Shards[1])
+	if got := c.Shards[1].Do("GET", "{b}2"); got != "y" {
+		t.Errorf("the key that moved with its slot is %v", got)
+	}
+}

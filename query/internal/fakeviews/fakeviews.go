@@ -11,17 +11,21 @@ import (
 )
 
 // Views is a view store in memory. New makes one that serves a generation of four
-// partitions, each at position 100.
+// partitions, each at position 100. Generations have positions of their own, and the same
+// views.
 type Views struct {
 	mu         sync.Mutex
-	generation view.Generation
-	positions  map[int]view.Position
+	serving    view.Serving
+	positions  map[view.Generation][]view.Position
 	values     map[view.Key][]byte
 	locks      map[lockKey]time.Duration
 	now        func() time.Time
-	err        error
+	err        error // of all calls
+	servingErr error // of Serving
 	hold       chan struct{}
+	holdLook   chan struct{}
 	reads      int
+	looks      int
 }
 
 type lockKey struct {
@@ -32,9 +36,10 @@ type lockKey struct {
 // New makes a store. Its clock is time.Now.
 func New() *Views {
 	v := &Views{
-		values: make(map[view.Key][]byte),
-		locks:  make(map[lockKey]time.Duration),
-		now:    time.Now,
+		positions: make(map[view.Generation][]view.Position),
+		values:    make(map[view.Key][]byte),
+		locks:     make(map[lockKey]time.Duration),
+		now:       time.Now,
 	}
 	v.SetGeneration(view.Generation{Number: 1, Partitions: 4})
 	return v
@@ -49,18 +54,87 @@ func Position(sequence uint64) view.Position {
 func (v *Views) SetGeneration(g view.Generation) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.generation = g
-	v.positions = make(map[int]view.Position)
-	for p := range g.Partitions {
-		v.positions[p] = Position(100)
+	v.serving = view.Serving{Generation: g}
+	v.fill(g, Position(100))
+}
+
+// Fill puts every partition of a generation at a position; the zero Position drops it.
+func (v *Views) Fill(g view.Generation, p view.Position) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.fill(g, p)
+}
+
+func (v *Views) fill(g view.Generation, p view.Position) {
+	all := make([]view.Position, g.Partitions)
+	for i := range all {
+		all[i] = p
+	}
+	v.positions[g] = all
+}
+
+// Seal seals every partition of a generation where it is.
+func (v *Views) Seal(g view.Generation, next uint64) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for i := range v.positions[g] {
+		v.positions[g][i].Next = next
 	}
 }
 
-// Generation is the serving generation.
-func (v *Views) Generation(context.Context) (view.Generation, error) {
+// SetServing sets the record of the serving generation, and nothing else.
+func (v *Views) SetServing(s view.Serving) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.generation, v.err
+	v.serving = s
+}
+
+// Serving is the record of the serving generation.
+func (v *Views) Serving(ctx context.Context) (view.Serving, error) {
+	s, held, err := v.look()
+	if held != nil {
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return view.Serving{}, ctx.Err()
+		}
+	}
+	return s, err
+}
+
+func (v *Views) look() (s view.Serving, held <-chan struct{}, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.looks++
+	held, v.holdLook = v.holdLook, nil
+	if v.err != nil {
+		return view.Serving{}, held, v.err
+	}
+	return v.serving, held, v.servingErr
+}
+
+// Looks is how often Serving was called so far.
+func (v *Views) Looks() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.looks
+}
+
+// FailServing has Serving fail with err until it is called with nil.
+func (v *Views) FailServing(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.servingErr = err
+}
+
+// HoldServing has the answer to the next call of Serving, as of when it is made, wait until
+// the returned function is called.
+func (v *Views) HoldServing() (release func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	hold := make(chan struct{})
+	v.holdLook = hold
+	return sync.OnceFunc(func() { close(hold) })
 }
 
 // Ping fails while the store is set to fail.
@@ -71,8 +145,8 @@ func (v *Views) Ping(context.Context) error {
 }
 
 // Read answers reads, unless it is told to fail, or to answer late.
-func (v *Views) Read(ctx context.Context, _ view.Generation, reads []view.Read) ([]view.Record, error) {
-	records, held, err := v.read(reads)
+func (v *Views) Read(ctx context.Context, g view.Generation, reads []view.Read) ([]view.Record, error) {
+	records, held, err := v.read(g, reads)
 	if held != nil {
 		select {
 		case <-held:
@@ -83,10 +157,12 @@ func (v *Views) Read(ctx context.Context, _ view.Generation, reads []view.Read) 
 	return records, err
 }
 
-func (v *Views) read(reads []view.Read) (records []view.Record, held <-chan struct{}, err error) {
+func (v *Views) read(g view.Generation, reads []view.Read) (records []view.Record, held <-chan struct{}, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.reads++
+	if reads[0].Key.Tenant != "-" { // a look of the service's own
+		v.reads++
+	}
 	held, v.hold = v.hold, nil
 	if v.err != nil {
 		return nil, held, v.err
@@ -94,9 +170,11 @@ func (v *Views) read(reads []view.Read) (records []view.Record, held <-chan stru
 	records = make([]view.Record, len(reads))
 	for i, r := range reads {
 		records[i] = view.Record{
-			Position: v.positions[r.Key.Partition(v.generation.Partitions)],
-			Value:    v.values[r.Key],
-			Now:      v.now().UnixNano(),
+			Value: v.values[r.Key],
+			Now:   v.now().UnixNano(),
+		}
+		if all := v.positions[g]; all != nil {
+			records[i].Position = all[r.Key.Partition(g.Partitions)]
 		}
 		for _, t := range r.Locks {
 			records[i].Locks = append(records[i].Locks, v.locks[lockKey{r.Key, t}].Milliseconds())
@@ -112,11 +190,11 @@ func (v *Views) SetNow(now func() time.Time) {
 	v.now = now
 }
 
-// SetPosition puts a partition at a position.
+// SetPosition puts a partition of the serving generation at a position.
 func (v *Views) SetPosition(partition int, p view.Position) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.positions[partition] = p
+	v.positions[v.serving.Generation][partition] = p
 }
 
 // SetLock has a lock key live for so long yet, whenever it is read; 0 drops it.
@@ -150,10 +228,13 @@ func (v *Views) CommitAccount(tenant, accountID string, a *view.Account) view.No
 	k := view.Key{Kind: view.KindAccount, Tenant: tenant, ID: accountID}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	p := k.Partition(v.generation.Partitions)
-	from := v.positions[p].Sequence
-	v.positions[p] = Position(from + 1)
-	return view.Notice{Generation: v.generation.Number, Partition: p, From: from, To: from + 1, Keys: []uint64{k.Hash()}}
+	g := v.serving.Generation
+	p := k.Partition(g.Partitions)
+	from := v.positions[g][p].Sequence
+	v.positions[g][p] = Position(from + 1)
+	return view.Notice{
+		Generation: g.Number, Partition: p, Stream: Position(0).Stream, From: from, To: from + 1, Keys: []uint64{k.Hash()},
+	}
 }
 
 // Fail has everything fail with err until it is called with nil.
@@ -173,7 +254,7 @@ func (v *Views) Hold() (release func()) {
 	return sync.OnceFunc(func() { close(hold) })
 }
 
-// Reads is the number of reads so far.
+// Reads is the number of reads so far, apart from the service's own looks at its partitions.
 func (v *Views) Reads() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -85,6 +85,9 @@ func Start(tb testing.TB, c Config, dialects ...func(*query.Service, *auth.Authe
 	if !c.Idle {
 		r.run(r.Service.Run)
 		Eventually(tb, "ready", func() bool { return r.Service.Ready() == nil })
+		if o.Stream != nil {
+			Eventually(tb, "the stream is known", r.knowsStream)
+		}
 	}
 	so := query.ServerOptions{Service: r.Service, Log: c.Log, Registerer: r.Registry, Ready: []func() error{r.Auth.Ready}}
 	for _, d := range dialects {

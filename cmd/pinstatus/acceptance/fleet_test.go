@@ -1,0 +1,247 @@
+package acceptance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/pinstatus/pinstatus/projector/redisstore"
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// fleet is several projectors and query services on servers that other people run, and that
+// fail.
+type fleet struct {
+	tb               testing.TB
+	config           *config
+	natsURL, urlOf   string
+	projectorNATS    func(i int) string // the URL by which the i-th projector reaches NATS
+	projectorRedis   func(i int) string
+	broker           *broker
+	store            *redisstore.Store
+	projectors       []*process // nil where none runs
+	queries          []*process
+	projectorOptions []string
+}
+
+// newFleet makes the streams on the servers.
+func newFleet(tb testing.TB, c *config, natsURL, redisURL string, apply ...string) *fleet {
+	tb.Helper()
+	eventually(tb, "the streams are applied", func() error {
+		p := run(tb, append([]string{"streams", "apply", "--nats-url", natsURL}, apply...)...)
+		if code, _ := p.exited(); code != 0 {
+			return errors.New(p.Stderr.String())
+		}
+		return nil
+	})
+	client, err := redisstore.Dial(redisURL)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = client.Close() })
+	store, err := redisstore.New(redisstore.Options{Client: client})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &fleet{
+		tb: tb, config: c, natsURL: natsURL, urlOf: redisURL, broker: connect(tb, natsURL), store: store,
+		projectorNATS:  func(int) string { return natsURL },
+		projectorRedis: func(int) string { return redisURL },
+	}
+}
+
+// scale has n projectors run: it starts what is missing, and stops the last ones.
+func (f *fleet) scale(n int) {
+	f.tb.Helper()
+	for len(f.projectors) > n {
+		last := len(f.projectors) - 1
+		if p := f.projectors[last]; p != nil {
+			p.stop()
+		}
+		f.projectors = f.projectors[:last]
+	}
+	for i := range n {
+		if i == len(f.projectors) {
+			f.projectors = append(f.projectors, nil)
+		}
+		if f.projectors[i] == nil {
+			f.projectors[i] = f.launch("project", f.projectorNATS(i), f.projectorRedis(i), f.projectorOptions...)
+		}
+	}
+}
+
+// answer starts n query services.
+func (f *fleet) answer(n int) {
+	f.tb.Helper()
+	for range n {
+		f.queries = append(f.queries, f.launch("query", f.natsURL, f.urlOf, "--http-addr", "127.0.0.1:0").ready())
+	}
+}
+
+func (f *fleet) launch(role, natsURL, redisURL string, args ...string) *process {
+	f.tb.Helper()
+	return start(f.tb, f.config, append([]string{role, "--config", f.config.file, "--nats-url", natsURL, "--redis-url", redisURL}, args...)...)
+}
+
+// tool runs an operator's command on the fleet's servers and returns its exit code.
+func (f *fleet) tool(args ...string) (code int, out string) {
+	f.tb.Helper()
+	p := run(f.tb, append(args, "--nats-url", f.natsURL, "--redis-url", f.urlOf)...)
+	code, _ = p.exited()
+	return code, p.Stdout.String() + p.Stderr.String()
+}
+
+// positions are those of the serving generation.
+func (f *fleet) positions() ([]view.Position, error) {
+	ctx, cancel := context.WithTimeout(f.tb.Context(), 5*time.Second)
+	defer cancel()
+	serving, err := f.store.Serving(ctx)
+	if err != nil {
+		return nil, err
+	}
+	all := make([]view.Position, serving.Partitions)
+	for p := range all {
+		if all[p], _, err = f.store.Load(ctx, serving.Generation, p, nil); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// projected waits until the views of all partitions are whole and include a sequence.
+func (f *fleet) projected(sequence uint64) {
+	f.tb.Helper()
+	eventually(f.tb, fmt.Sprintf("the views include sequence %d", sequence), func() error {
+		all, err := f.positions()
+		if err != nil {
+			return err
+		}
+		if len(all) == 0 {
+			return errors.New("no generation serves")
+		}
+		for p, at := range all {
+			if at.Refilling() || at.Sequence < sequence {
+				return fmt.Errorf("partition %d is at %+v", p, at)
+			}
+		}
+		return nil
+	})
+}
+
+// owners are the projectors that hold leases, and how many each.
+func (f *fleet) owners() (map[string]int, error) {
+	ctx, cancel := context.WithTimeout(f.tb.Context(), 5*time.Second)
+	defer cancel()
+	serving, err := f.store.Serving(ctx)
+	if err != nil {
+		return nil, err
+	}
+	leases, err := f.store.Leases(ctx, serving.Generation)
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]int{}
+	for _, l := range leases {
+		all[l.Owner]++
+	}
+	return all, nil
+}
+
+// spread waits until so many projectors hold all partitions, evenly.
+func (f *fleet) spread(over int) {
+	f.tb.Helper()
+	eventually(f.tb, fmt.Sprintf("%d projectors share the partitions", over), func() error {
+		all, err := f.owners()
+		if err != nil {
+			return err
+		}
+		var counts []int
+		for _, n := range all {
+			counts = append(counts, n)
+		}
+		if len(all) != over || all[""] > 0 || slices.Max(counts)-slices.Min(counts) > 1 {
+			return fmt.Errorf("they are held by %v", all)
+		}
+		return nil
+	})
+}
+
+// running are the places of the projectors that run.
+func (f *fleet) running() []int {
+	var all []int
+	for i, p := range f.projectors {
+		if p != nil {
+			all = append(all, i)
+		}
+	}
+	return all
+}
+
+func (f *fleet) killProjector(i int) {
+	f.projectors[i].Kill()
+	f.projectors[i] = nil
+}
+
+// freezeProjector stops a projector in the middle of what it does, so that it goes on later as
+// if nothing had happened, when others have taken its partitions.
+func (f *fleet) freezeProjector(i int) (thaw func()) {
+	f.tb.Helper()
+	p := f.projectors[i]
+	p.signal(syscall.SIGSTOP)
+	return func() { p.signal(syscall.SIGCONT) }
+}
+
+// publishing publishes messages side by side, each again and again until it is acknowledged.
+type publishing struct {
+	acked atomic.Int64
+	done  chan struct{}
+	last  atomic.Uint64 // highest sequence acknowledged
+}
+
+func (f *fleet) publish(messages []*nats.Msg) *publishing {
+	p := &publishing{done: make(chan struct{})}
+	work := make(chan *nats.Msg)
+	var wg sync.WaitGroup
+	for range 32 {
+		wg.Go(func() {
+			for m := range work {
+				sequence := f.broker.send(m)
+				p.acked.Add(1)
+				for {
+					last := p.last.Load()
+					if sequence <= last || p.last.CompareAndSwap(last, sequence) {
+						break
+					}
+				}
+			}
+		})
+	}
+	go func() {
+		defer close(p.done)
+		for _, m := range messages {
+			work <- m
+		}
+		close(work)
+		wg.Wait()
+	}()
+	return p
+}
+
+// reaches waits until n of the messages are acknowledged.
+func (p *publishing) reaches(tb testing.TB, n int) {
+	tb.Helper()
+	eventually(tb, fmt.Sprintf("%d messages are acknowledged", n), func() error {
+		if got := p.acked.Load(); got < int64(n) {
+			return fmt.Errorf("%d are", got)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,297 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/spf13/cobra"
+
+	"github.com/pinstatus/pinstatus/consumer/erase"
+	"github.com/pinstatus/pinstatus/consumer/event"
+	"github.com/pinstatus/pinstatus/projector/snapshot"
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// eraseOptions are the flags of erase.
+type eraseOptions struct {
+	options
+
+	tenant    string
+	snapshots string // folder; empty if there is none
+	wait      time.Duration
+	json      bool
+}
+
+func newErase() *cobra.Command {
+	cmd := group(&cobra.Command{
+		Use: "erase", Short: "Erase a PIN code or an account from views, events and dead letters",
+	})
+	cmd.AddCommand(
+		newEraseKind(erase.Code, "Erase PIN codes"),
+		newEraseKind(erase.Account, "Erase accounts"),
+	)
+	return cmd
+}
+
+func newEraseKind(kind erase.Kind, short string) *cobra.Command {
+	o := &eraseOptions{}
+	cmd := &cobra.Command{
+		Use: kind.String() + " ID...", Short: short, Args: cobra.MinimumNArgs(1),
+		Long: short + `: publish the event that erases each from the views, wait until that has been processed,
+then delete its events from the event stream, all that were published before, and its dead
+letters, and write over them on the broker's disks. The erasing event stays: it keeps what
+comes late without effect. With - for the ids they are read from standard input, one on each
+line.
+
+Events that name an account and belong to a PIN code stay: erase the code. What backups hold
+stays in them; snapshots of the views in --snapshot-dir that still hold something are named.
+
+It is safe to repeat, also after it was cut off at any point: it then erases what has been
+published by then. Without --redis-url it learns of the projector's progress from change
+notices, which is how it works with "pinstatus serve".
+
+The exit status is 0 if everything was done, else 1.`,
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, kind, args) },
+	}
+	f := cmd.Flags()
+	o.nats(f, "default "+nats.DefaultURL)
+	o.redis(f, "default: from change notices")
+	f.StringVar(&o.tenant, "tenant", "", "`tenant` whose ids they are (required)")
+	f.StringVar(&o.snapshots, "snapshot-dir", "", "`folder` of snapshots to look into")
+	f.DurationVar(&o.wait, "wait", 5*time.Minute, "how long to wait for the projector")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	return cmd
+}
+
+// So many ids are erased at a time: they share the search through the dead letters.
+const eraseAtATime = 500
+
+func (o *eraseOptions) run(cmd *cobra.Command, kind erase.Kind, ids []string) error {
+	if o.tenant == "" {
+		return errors.New("--tenant is required")
+	}
+	t, err := o.tool(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer t.close()
+	e, err := erase.New(erase.Options{
+		JetStream: t.jetStream, Positions: t.positions, Snapshots: o.shelf(), Wait: o.wait,
+	})
+	if err != nil {
+		return err
+	}
+	erasing := &erasing{options: o, tool: t, eraser: e, out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr()}
+	batch := make([]erase.Key, 0, eraseAtATime)
+	flush := func() error {
+		defer func() { batch = batch[:0] }()
+		return erasing.erase(cmd.Context(), batch)
+	}
+	err = eachID(ids, cmd.InOrStdin(), func(id string) error {
+		batch = append(batch, erase.Key{Kind: kind, Tenant: o.tenant, ID: id})
+		if len(batch) < eraseAtATime {
+			return nil
+		}
+		return flush()
+	})
+	if err != nil {
+		return err
+	}
+	return flush()
+}
+
+// eachID calls visit with the ids that are given, or with those of the lines of in.
+func eachID(args []string, in io.Reader, visit func(string) error) error {
+	if len(args) != 1 || args[0] != "-" {
+		for _, id := range args {
+			if err := visit(id); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		id := strings.TrimSuffix(lines.Text(), "\r")
+		if id == "" {
+			continue
+		}
+		if err := visit(id); err != nil {
+			return err
+		}
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("standard input: %w", err)
+	}
+	return nil
+}
+
+// erasing is a run of the command.
+type erasing struct {
+	options     *eraseOptions
+	tool        *tool
+	eraser      *erase.Eraser
+	out, errOut io.Writer
+
+	told time.Time // when progress was told last
+}
+
+func (e *erasing) erase(ctx context.Context, keys []erase.Key) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	fmt.Fprintf(e.errOut, "erasing %d %s of tenant %s: views, events and dead letters\n", len(keys), plural(len(keys), keys[0].Kind.String()), e.options.tenant)
+	e.told = time.Now() // most waits are over before they are worth a line
+	results, err := e.eraser.Erase(ctx, keys, e.tell)
+	for i := range results {
+		others, lookErr := e.otherViews(ctx, &results[i])
+		err = errors.Join(err, lookErr, e.print(&results[i], others))
+	}
+	var wrong *event.Error
+	var refused *erase.LetterError
+	if err == nil || errors.As(err, &wrong) || errors.As(err, &refused) {
+		return err
+	}
+	return fmt.Errorf("%w: run the command again", err)
+}
+
+// tell tells of steps that take long, about once a second.
+func (e *erasing) tell(p erase.Progress) {
+	if now := time.Now(); p.Step == erase.Waiting || p.Step == erase.Deleting {
+		if now.Sub(e.told) < time.Second {
+			return
+		}
+		e.told = now
+	}
+	switch p.Step {
+	case erase.Waiting:
+		fmt.Fprintf(e.errOut, "waiting for event %d: the views stand at %d\n", p.Sequence, p.Position)
+	case erase.Searching:
+		fmt.Fprintln(e.errOut, "erased from the views; looking for events and dead letters")
+	case erase.Deleting:
+		fmt.Fprintf(e.errOut, "deleted %d of %d events and dead letters\n", p.Done, p.Of)
+	}
+}
+
+// otherViews names generations beside the serving one that hold a view of the key.
+func (e *erasing) otherViews(ctx context.Context, r *erase.Result) ([]uint64, error) {
+	if e.tool.views == nil {
+		return nil, nil
+	}
+	serving, err := e.tool.views.Serving(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var found []uint64
+	for _, g := range []view.Generation{serving.Previous, serving.Next} {
+		if g == (view.Generation{}) {
+			continue
+		}
+		k := viewKey(r.Key)
+		pos, values, err := e.tool.views.Load(ctx, g, k.Partition(g.Partitions), []view.Key{k})
+		if err != nil {
+			return nil, err
+		}
+		if values[0] != nil && pos.Sequence < r.Sequence {
+			found = append(found, g.Number)
+		}
+	}
+	return found, nil
+}
+
+// shelf is a folder of snapshots.
+type shelf string
+
+// shelf is that of the flag, nil without it.
+func (o *eraseOptions) shelf() erase.Snapshots {
+	if o.snapshots == "" {
+		return nil
+	}
+	return shelf(o.snapshots)
+}
+
+// Holding names the snapshots that were taken before the erasing event, and hold a view of
+// the key.
+func (s shelf) Holding(ctx context.Context, k erase.Key, sequence uint64) ([]string, error) {
+	entries, err := os.ReadDir(string(s))
+	if err != nil {
+		return nil, fmt.Errorf("--snapshot-dir: %w", err)
+	}
+	var found []string
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), snapshot.Extension) || entry.IsDir() {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		holds, err := holds(filepath.Join(string(s), entry.Name()), viewKey(k), sequence)
+		if err != nil {
+			return nil, err
+		}
+		if holds {
+			found = append(found, entry.Name())
+		}
+	}
+	return found, nil
+}
+
+func holds(path string, k view.Key, sequence uint64) (bool, error) {
+	f, err := snapshot.Open(path)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	if f.Position(k.Partition(len(f.Info().Partitions))).Sequence >= sequence {
+		return false, nil
+	}
+	return f.Contains(k)
+}
+
+func viewKey(k erase.Key) view.Key {
+	kind := view.KindPIN
+	if k.Kind == erase.Account {
+		kind = view.KindAccount
+	}
+	return view.Key{Kind: kind, Tenant: k.Tenant, ID: k.ID}
+}
+
+// erasedJSON is what was done for an id, as it is printed in JSON.
+type erasedJSON struct {
+	Kind        string   `json:"kind"`
+	Tenant      string   `json:"tenant"`
+	ID          string   `json:"id"`
+	Sequence    uint64   `json:"sequence"` // of the erasing event
+	Events      uint64   `json:"events"`
+	DeadLetters uint64   `json:"deadLetters"`
+	Snapshots   []string `json:"snapshots,omitempty"`   // that still hold it
+	Generations []uint64 `json:"generations,omitempty"` // of views beside the serving one that still hold it
+}
+
+func (e *erasing) print(r *erase.Result, generations []uint64) error {
+	if e.options.json {
+		return json.NewEncoder(e.out).Encode(erasedJSON{
+			Kind: r.Kind.String(), Tenant: r.Tenant, ID: r.ID, Sequence: r.Sequence,
+			Events: r.Events, DeadLetters: r.Letters, Snapshots: r.Snapshots, Generations: generations,
+		})
+	}
+	text := fmt.Sprintf("%s %s: erased from the views by event %d; %d %s and %d dead %s deleted\n", r.Kind, printable(r.ID), r.Sequence,
+		r.Events, plural(int(r.Events), "event"), r.Letters, plural(int(r.Letters), "letter")) //nolint:gosec // messages of one key
+	for _, name := range r.Snapshots {
+		text += fmt.Sprintf("  snapshot %s holds it\n", printable(name))
+	}
+	for _, g := range generations {
+		text += fmt.Sprintf("  views of generation %d, which does not serve, hold it for now\n", g)
+	}
+	_, err := io.WriteString(e.out, text)
+	return err
+}

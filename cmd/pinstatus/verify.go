@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/pinstatus/pinstatus/cmd/pinstatus/config"
+	"github.com/pinstatus/pinstatus/projector/audit"
+	"github.com/pinstatus/pinstatus/projector/fold"
+	"github.com/pinstatus/pinstatus/projector/snapshot"
+)
+
+// The exit statuses of verify.
+const (
+	exitDifferent  = 1
+	exitCannotTell = 2
+)
+
+// verifyOptions are the flags of verify.
+type verifyOptions struct {
+	options
+
+	memory size
+	most   int // differences that are printed
+	json   bool
+}
+
+func newVerify() *cobra.Command {
+	o := &verifyOptions{memory: audit.DefaultMemory}
+	cmd := &cobra.Command{
+		Use: "verify", Short: "Fold the stream again and compare the views with what comes of it", Args: cobra.NoArgs,
+		Long: `Fold the event stream again, in memory, and compare every view and every lock key in Redis
+with what comes of it, byte for byte, while the system runs. It changes nothing.
+
+What does not fit into --memory is folded in several passes, each of which reads the stream.
+The policy is that of --config: it has to be the projectors'. Views that were folded under
+an earlier policy may differ for that reason alone, which is said where it may be.
+
+A stream that does not hold its whole history can only be compared from a snapshot on
+(--snapshot-dir).
+
+The exit status is 0 if all views are equal, 1 if any differs, and 2 if it could not be told,
+also of a part of them: views that are being filled, that a rebuild is taking over, that are of
+another stream.`,
+		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
+	}
+	f := cmd.Flags()
+	o.operator(f)
+	o.configured(f, "required")
+	o.restoring(f)
+	f.Var(&o.memory, "memory", "`size` of the views that are held at a time; eight bytes more are kept of each")
+	f.IntVar(&o.most, "max-differences", 100, "`number` of views that differ to print; all are counted")
+	f.BoolVar(&o.json, "json", false, "print JSON: a line for each view that differs, then the summary")
+	return cmd
+}
+
+func (o *verifyOptions) run(cmd *cobra.Command) error {
+	report, err := o.audit(cmd)
+	if err != nil {
+		if o.json {
+			_ = json.NewEncoder(cmd.OutOrStdout()).Encode(map[string]string{"error": err.Error()})
+		} else {
+			fmt.Fprint(cmd.ErrOrStderr(), tell(err))
+		}
+		return exitCode(exitCannotTell)
+	}
+	if o.json {
+		err = json.NewEncoder(cmd.OutOrStdout()).Encode(report)
+	} else {
+		err = writeReport(cmd.OutOrStdout(), report, o.most)
+	}
+	switch {
+	case err != nil:
+		return exitCode(exitCannotTell)
+	case report.Differences > 0:
+		return exitCode(exitDifferent)
+	case len(report.Untold) > 0:
+		return exitCode(exitCannotTell)
+	}
+	return nil
+}
+
+func (o *verifyOptions) audit(cmd *cobra.Command) (*audit.Report, error) {
+	policy, err := o.policy()
+	if err != nil {
+		return nil, err
+	}
+	b, err := o.backend(cmd.Context())
+	if err != nil {
+		return nil, err
+	}
+	defer b.close()
+	a := audit.Options{
+		JetStream: b.jetStream, Store: b.views, Policy: policy, Log: zap.NewNop(), Memory: int64(o.memory),
+	}
+	if o.snapshots != "" {
+		a.Snapshots = snapshot.NewDir(o.snapshots, zap.NewNop())
+	}
+	told := 0
+	progress := newLive(cmd.ErrOrStderr())
+	defer progress.done()
+	if !o.json {
+		progress.say("folding the stream again, and comparing the views in Redis with it; nothing is changed")
+		a.Progress = func(p audit.Progress) {
+			progress.show("pass %d of %d: folded %d of %d, %d views compared", p.Pass, p.Passes, p.Folded, p.To, p.Views)
+		}
+	}
+	var failed error
+	a.Differ = func(d *audit.Difference) {
+		if told++; told > o.most || failed != nil {
+			return
+		}
+		if o.json {
+			failed = json.NewEncoder(cmd.OutOrStdout()).Encode(d)
+			return
+		}
+		progress.done()
+		_, failed = fmt.Fprint(cmd.OutOrStdout(), d)
+	}
+	report, err := audit.Run(cmd.Context(), a)
+	return report, errors.Join(err, failed)
+}
+
+// policy is that of the configuration file.
+func (o *options) policy() (*fold.Policy, error) {
+	if o.config == "" {
+		return nil, errors.New("--config (or " + variable("config") + ") is required: views are folded by its policy")
+	}
+	c, err := config.Load(o.config)
+	if err != nil {
+		return nil, err
+	}
+	return c.Policy(), nil
+}
+
+func writeReport(out io.Writer, r *audit.Report, most int) error {
+	verdict := "all equal"
+	switch {
+	case r.Differences > 0:
+		verdict = fmt.Sprintf("%d differ", r.Differences)
+		if r.Differences > most {
+			verdict += fmt.Sprintf(" (the first %d are above)", most)
+		}
+	case len(r.Untold) > 0:
+		verdict = "those are equal"
+	}
+	from := "the stream"
+	if r.Snapshot != "" {
+		from = "snapshot " + r.Snapshot + " and the stream"
+	}
+	_, err := fmt.Fprintf(out, "generation %d, %d partitions: %d %s compared with %s in %d %s: %s\n",
+		r.Generation, r.Partitions, r.Views, plural(r.Views, "view"), from, r.Passes, passes(r.Passes), verdict)
+	for _, u := range r.Untold {
+		fmt.Fprintf(out, "could not tell: partition %d: %s\n", u.Partition, u.Reason)
+	}
+	if len(r.Mixed) > 0 {
+		fmt.Fprintf(out, "partitions %v differ, and may hold views that were folded under another policy: a rebuild makes them uniform\n", r.Mixed)
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintln(out, n)
+	}
+	return err
+}
+
+func passes(n int) string {
+	if n == 1 {
+		return "pass"
+	}
+	return "passes"
+}
+
+// stopped reports whether a command ended because it was told to.
+func stopped(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && errors.Is(err, ctx.Err())
+}

@@ -1,0 +1,100 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/pinstatus/pinstatus/consumer"
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// A pass over strangers takes at most so many at a time.
+const strangersAtATime = 100_000
+
+// strangers looks for views in the store that the fold has not: those of events that came
+// after the fold, which are left alone, and those that should not be there. What is neither
+// for certain becomes a task, which folds just these keys and so comes to the right answer.
+func (r *run) strangers(ctx context.Context) ([]task, error) {
+	for _, hashes := range r.seen {
+		slices.Sort(hashes)
+	}
+	found := map[view.Key]bool{}
+	full := false
+	err := r.opts.Store.Scan(ctx, r.generation, func(p int, keys []view.Key) error {
+		if r.untold[p] {
+			return nil
+		}
+		for _, k := range keys {
+			if _, seen := slices.BinarySearch(r.seen[p], k.Hash()); seen {
+				continue
+			}
+			if full = len(found) >= strangersAtATime; full {
+				continue
+			}
+			found[k] = true
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("scan the views: %w", err)
+	}
+	if err := r.dropNew(ctx, found); err != nil {
+		return nil, err
+	}
+	if full {
+		r.report.Notes = append(r.report.Notes, fmt.Sprintf(
+			"more than %d views are in the store of which the stream seems to know nothing: only so many were looked at", strangersAtATime))
+	}
+	if len(found) == 0 {
+		return nil, nil
+	}
+	partitions := map[int]bool{}
+	for k := range found {
+		partitions[k.Partition(r.generation.Partitions)] = true
+	}
+	return []task{{partitions: slices.Sorted(maps.Keys(partitions)), selection: selection{list: found}}}, nil
+}
+
+// dropNew takes those keys out that have events behind the place where their partition was
+// compared.
+func (r *run) dropNew(ctx context.Context, found map[view.Key]bool) error {
+	if len(found) == 0 {
+		return nil
+	}
+	var own []int
+	var from []uint64
+	for p := range r.generation.Partitions {
+		if at, ok := r.through[p]; ok && !r.untold[p] {
+			own, from = append(own, p), append(from, at)
+		}
+	}
+	stream, err := consumer.Describe(ctx, r.opts.JetStream)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	err = consumer.Range(ctx, consumer.RangeOptions{
+		JetStream: r.opts.JetStream, Stream: stream,
+		Assignment: consumer.Assignment{Partitions: r.generation.Partitions, Own: own}, From: from, To: stream.LastSequence,
+	}, func(_ context.Context, b *consumer.Batch) error {
+		mu.Lock()
+		defer mu.Unlock()
+		for i := range b.Messages {
+			if m := &b.Messages[i]; m.Err == nil {
+				k := view.Key{Kind: view.KindAccount, Tenant: m.Event.Tenant, ID: m.Event.Key}
+				if m.Event.Type.Family().OnCode() {
+					k.Kind = view.KindPIN
+				}
+				delete(found, k)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("read the newest events: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// Manager holds the leases of a fair share of the partitions, and has them worked on.
+//
+// Every Interval it says that it is there, renews what it holds, takes what nobody has while
+// it has less than its share, and gives up what it has above it: the work on a partition ends
+// before its lease does. All times that matter are by the store's clock. If the store cannot
+// be asked, the work goes on: nobody else can take it either.
+type Manager struct {
+	opts    Options
+	metrics *metrics
+	worker  *worker
+
+	// What follows belongs to the goroutine of Run.
+	generation view.Generation // zero until it is known
+	missing    time.Time       // since when no generation has been found, while none is known
+	members    []string        // as last known
+	held       map[int]bool    // the leases of the generation; true for those to be given up
+	retired    []place         // leases of former generations
+	forgotten  time.Time       // when the store was last found to have lost a lease of this process
+	logged     map[string]time.Time
+
+	mu    sync.Mutex // guards what follows
+	looks looks
+}
+
+// place is a partition of a generation.
+type place struct {
+	generation view.Generation
+	partition  int
+}
+
+// looks are for Ready.
+type looks struct {
+	good time.Time // when the last one without a failure was
+	err  error     // of the first failure after that
+}
+
+// New is a Manager that holds nothing yet.
+func New(opts Options) (*Manager, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	return &Manager{
+		opts: opts, metrics: newMetrics(opts.Registerer), worker: newWorker(opts.Work),
+		held: map[int]bool{}, logged: map[string]time.Time{},
+		looks: looks{err: errors.New("not asked yet")},
+	}, nil
+}
+
+// Run holds leases until ctx ends. Then it has the work stopped, and gives all up, so that
+// others can take over at once; that takes no longer than the lease time.
+func (m *Manager) Run(ctx context.Context) error {
+	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
+	var running sync.WaitGroup
+	running.Go(func() { m.worker.run(working) })
+	defer running.Wait()
+	defer stopWorking()
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+			m.look(ctx)
+			timer.Reset(jitter(m.opts.Interval))
+		case <-m.worker.done:
+			m.assigned()
+			m.release(ctx)
+		case <-ctx.Done():
+			m.stop(context.WithoutCancel(ctx))
+			return nil
+		}
+	}
+}
+
+// stop ends the work and gives up all leases, and then the membership.
+func (m *Manager) stop(ctx context.Context) {
+	for p := range m.held {
+		m.held[p] = true
+	}
+	m.worker.assign(m.generation, nil)
+	late := time.NewTimer(m.opts.LeaseTime)
+	defer late.Stop()
+	again := time.NewTicker(m.opts.Interval)
+	defer again.Stop()
+	for waiting := true; waiting && m.worker.busy(); {
+		select {
+		case <-m.worker.done:
+			m.assigned()
+		case <-again.C:
+			m.worker.again()
+		case <-late.C:
+			waiting = false
+			m.opts.Log.Warn("the work on some partitions has not ended in time: their leases will run out")
+		}
+	}
+	m.release(ctx)
+	m.leave(ctx)
+}
+
+func (m *Manager) leave(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, m.patience())
+	defer cancel()
+	_ = m.failed(callLeave, m.opts.Store.Leave(ctx, m.opts.Owner))
+}
+
+// assigned takes note of what came of a change of the work; a failed one the next look tries
+// again.
+func (m *Manager) assigned() { _ = m.failed(callAssign, m.worker.failure()) }
+
+// Ready is nil while the store has been asked without a failure within the lease time.
+func (m *Manager) Ready() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.looks.err == nil || !m.looks.good.IsZero() && time.Since(m.looks.good) < m.opts.LeaseTime {
+		return nil
+	}
+	return m.looks.err
+}
+
+// patience is how long calls that are made at a time may take: a look makes five such turns,
+// and has to be done long before a lease ends.
+func (m *Manager) patience() time.Duration { return m.opts.LeaseTime / 8 }
+
+// failed counts the failure of a call, and logs it, though not every time. It returns err.
+func (m *Manager) failed(call string, err error) error {
+	if err == nil || errors.Is(err, context.Canceled) { // by the end of Run
+		return err
+	}
+	m.metrics.errors.WithLabelValues(call).Inc()
+	if now := time.Now(); now.Sub(m.logged[call]) > 10*time.Second {
+		m.logged[call] = now
+		m.opts.Log.Warn("leases: a call failed", zap.String("call", call), zap.Error(err))
+	}
+	return fmt.Errorf("leases: %s: %w", call, err)
+}
+
+// jitter spreads d by a fifth to both sides, so that projectors do not all look at once.
+func jitter(d time.Duration) time.Duration {
+	return d - d/5 + rand.N(2*d/5+1) //nolint:gosec // nothing secret
+}

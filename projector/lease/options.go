@@ -1,0 +1,86 @@
+package lease
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// Work is what is done on the partitions that are held.
+type Work interface {
+	// Assign works on the partitions own of a generation from now on, and returns once no
+	// others are worked on any more. After an error those before may be, and these. It is
+	// called by one goroutine.
+	Assign(ctx context.Context, g view.Generation, own []int) error
+}
+
+// Generations says which generation is to be worked on.
+type Generations interface {
+	// Serving returns the record of the serving generation, the zero Serving if there is
+	// none.
+	Serving(ctx context.Context) (view.Serving, error)
+
+	// Begin makes the first record unless there is one, and returns the one that is there.
+	// It is called where nobody seems to run that can put a lost record back.
+	Begin(ctx context.Context) (view.Serving, error)
+}
+
+// The defaults of Options.
+const (
+	DefaultLeaseTime = 5 * time.Second
+	DefaultInterval  = 500 * time.Millisecond
+)
+
+// Options is what a Manager needs.
+type Options struct {
+	Store       Store
+	Generations Generations
+	Work        Work
+	Owner       string // of no other process, now or before: a host's name and something random
+	Log         *zap.Logger
+	Registerer  prometheus.Registerer
+
+	// LeaseTime is for how long a partition stays with a projector that is not heard of
+	// any more; at least four times Interval. Default DefaultLeaseTime.
+	LeaseTime time.Duration
+	// Interval is the time between two looks at the leases, more or less a fifth. Default
+	// DefaultInterval.
+	Interval time.Duration
+}
+
+func (o *Options) validate() error {
+	if o.LeaseTime == 0 {
+		o.LeaseTime = DefaultLeaseTime
+	}
+	if o.Interval == 0 {
+		o.Interval = min(DefaultInterval, o.LeaseTime/4)
+	}
+	switch {
+	case o.Store == nil:
+		return errors.New("lease: no store")
+	case o.Generations == nil:
+		return errors.New("lease: no generations")
+	case o.Work == nil:
+		return errors.New("lease: no work")
+	case o.Owner == "":
+		return errors.New("lease: no owner")
+	case o.Log == nil:
+		return errors.New("lease: no log")
+	case o.Registerer == nil:
+		return errors.New("lease: no metrics registerer")
+	case o.Interval < 0:
+		return fmt.Errorf("lease: an interval of %v", o.Interval)
+	case o.LeaseTime < 4*o.Interval || o.LeaseTime < minLeaseTime:
+		return fmt.Errorf("lease: a lease time of %v with an interval of %v: at least %v, and four intervals", o.LeaseTime, o.Interval, minLeaseTime)
+	}
+	return nil
+}
+
+// minLeaseTime keeps a hiccup of the store or of the process from moving partitions.
+const minLeaseTime = 100 * time.Millisecond

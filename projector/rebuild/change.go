@@ -1,0 +1,175 @@
+package rebuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pinstatus/pinstatus/consumer"
+	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// The old views stand still from the sealing to the change. Should that take longer than this,
+// they are let go on, and the rebuild ends.
+const closeTimeout = 5 * time.Minute
+
+// takeOver is what must not stop halfway: while it lasts, nobody commits. An interruption does
+// not stop it; a failure undoes it.
+func (r *run) takeOver(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	sealed := time.Now()
+	err := r.closeGap(closing)
+	if err == nil {
+		r.sum.Still, r.sum.Changed = time.Since(sealed), true
+		return r.handOver(ctx)
+	}
+	var died *crash
+	if errors.As(err, &died) {
+		return err
+	}
+	return r.letGo(ctx, err)
+}
+
+// letGo unseals the old generation after a failure, if it still serves.
+func (r *run) letGo(ctx context.Context, failure error) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	serving, err := r.opts.Store.Serving(ctx)
+	if err == nil && serving.Generation == r.new { // the answer was lost, not the change
+		r.serving, r.sum.Changed = serving, true
+		return r.handOver(ctx)
+	}
+	if err == nil && serving.Generation == r.old && serving.Next == r.new {
+		err = r.unsealAll(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("the old generation is sealed and stands still: run the rebuild again, or abort it: %w", errors.Join(failure, err))
+	}
+	return fmt.Errorf("the old generation goes on: %w", failure)
+}
+
+// closeGap seals the old generation, folds the new one on to the highest position, and lets it
+// serve.
+func (r *run) closeGap(ctx context.Context) error {
+	r.enter(StepSeal, "the %d positions of generation %d", r.old.Partitions, r.old.Number)
+	if err := r.sealAll(ctx); err != nil {
+		return fmt.Errorf("seal: %w", err)
+	}
+	if err := r.leave(); err != nil {
+		return err
+	}
+	formers, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	if !sealed(formers) {
+		return errors.New("a sealed position has come undone: the store has lost writes")
+	}
+	to := goal(formers, &r.stream)
+	r.enter(StepClose, "up to %d", to)
+	if err := r.foldTo(ctx, consumer.All(r.new.Partitions).Own, to); err != nil {
+		return fmt.Errorf("fold on: %w", err)
+	}
+	if err := r.whole(ctx, to); err != nil {
+		return err
+	}
+	if err := r.leave(); err != nil {
+		return err
+	}
+	r.enter(StepFlip, "generation %d serves from %d on", r.new.Number, to)
+	if err := r.set(ctx, view.Serving{Generation: r.new, Previous: r.old, Dropping: r.old}); err != nil {
+		return err
+	}
+	r.sum.Position = to
+	return r.leave()
+}
+
+// whole makes sure that every new position has reached the goal, and takes refill targets away
+// that lie beyond it: no reader has seen anything of this generation.
+func (r *run) whole(ctx context.Context, goal uint64) error {
+	for p := range r.new.Partitions {
+		pos, _, err := r.opts.Store.Load(ctx, r.new, p, nil)
+		if err != nil {
+			return err
+		}
+		if pos.Sequence < goal || pos.Restoring != "" {
+			return fmt.Errorf("partition %d of generation %d is at %d, and was at %d: the store has lost writes", p, r.new.Number, pos.Sequence, goal)
+		}
+		if pos.Refill == 0 {
+			continue
+		}
+		to := pos
+		to.Refill = 0
+		found, err := r.opts.Store.Commit(ctx, &projector.Commit{Generation: r.new, Partition: p, From: pos, To: to})
+		if err != nil {
+			return err
+		}
+		if found != to {
+			return fmt.Errorf("partition %d of generation %d is folded by somebody else", p, r.new.Number)
+		}
+	}
+	return nil
+}
+
+// handOver folds the new generation on until projectors have taken its partitions, or long
+// enough. It reports no failure: projectors take over from wherever this ends.
+func (r *run) handOver(ctx context.Context) error {
+	r.enter(StepHand, "over to projectors")
+	r.notices.on.Store(true)
+	r.hold.let(ctx)
+	bounded, cancel := context.WithTimeout(ctx, r.opts.OwnersTimeout)
+	defer cancel()
+	for bounded.Err() == nil {
+		left, err := r.unowned(bounded)
+		if err == nil && len(left) == 0 {
+			break
+		}
+		if err == nil {
+			err = r.catchUp(bounded, left)
+		}
+		if err != nil && bounded.Err() == nil {
+			r.opts.Log.Warn("folding on until projectors take over", zap.Error(err))
+		}
+		select {
+		case <-time.After(roundPause):
+		case <-bounded.Done():
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return r.leave()
+}
+
+// unowned are the partitions of the new generation that no projector has taken yet.
+func (r *run) unowned(ctx context.Context) ([]int, error) {
+	leases, err := r.opts.Store.Leases(ctx, r.new)
+	if err != nil {
+		return nil, err
+	}
+	var left []int
+	for p, l := range leases {
+		if l.Owner == "" {
+			left = append(left, p)
+		}
+	}
+	r.sum.Owned = r.new.Partitions - len(left)
+	return left, nil
+}
+
+func (r *run) catchUp(ctx context.Context, partitions []int) error {
+	stream, err := consumer.Describe(ctx, r.opts.JetStream)
+	if err != nil {
+		return err
+	}
+	r.stream = stream
+	return r.tryFold(ctx, partitions, stream.LastSequence)
+}

@@ -1,0 +1,105 @@
+package rebuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/pinstatus/pinstatus/projector/lease"
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// hold keeps other rebuilds out: a lease on partition 0 of the generation that is made, which
+// nobody else works on before it serves.
+type hold struct {
+	store lease.Store
+	of    view.Generation
+	owner string
+	ttl   time.Duration
+	log   *zap.Logger
+	end   context.CancelFunc // of the renewals; nil once they have ended
+	lost  context.CancelCauseFunc
+	done  chan struct{}
+}
+
+var errHoldLost = errors.New("another rebuild has taken over")
+
+// take takes the lease, if need be after waiting for that of a rebuild that may have died,
+// and keeps it until let. The context that it returns ends if the lease is lost.
+func (h *hold) take(ctx context.Context) (context.Context, error) {
+	bound := time.Now().Add(h.ttl + h.ttl/2)
+	for {
+		l, err := h.store.Hold(ctx, h.of, 0, h.owner, h.ttl)
+		if err != nil {
+			return nil, fmt.Errorf("lease of generation %d: %w", h.of.Number, err)
+		}
+		if l.Owner == h.owner {
+			break
+		}
+		if time.Now().After(bound) {
+			return nil, &BusyError{Owner: l.Owner, Left: l.Remaining}
+		}
+		select {
+		case <-time.After(min(l.Remaining+time.Millisecond, h.ttl/10)):
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	held, lost := context.WithCancelCause(ctx)
+	h.lost = lost
+	keeping, end := context.WithCancel(ctx)
+	h.end, h.done = end, make(chan struct{})
+	go func() {
+		defer close(h.done)
+		h.keep(keeping, lost)
+	}()
+	return held, nil
+}
+
+func (h *hold) keep(ctx context.Context, lost context.CancelCauseFunc) {
+	tick := time.NewTicker(h.ttl / 5)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+		l, err := h.store.Hold(ctx, h.of, 0, h.owner, h.ttl)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil: // nobody else can take it either
+			h.log.Warn("the rebuild's lease cannot be renewed", zap.Error(err))
+		case l.Owner != h.owner:
+			lost(fmt.Errorf("%w: %s", errHoldLost, l.Owner))
+			return
+		}
+	}
+}
+
+// close gives the lease up, and ends what depends on it.
+func (h *hold) close(ctx context.Context) {
+	h.let(ctx)
+	h.lost(nil)
+}
+
+// let gives the lease up. It may be called again.
+func (h *hold) let(ctx context.Context) {
+	if h.end == nil {
+		return
+	}
+	h.end()
+	<-h.done
+	h.end = nil
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := h.store.Release(ctx, h.of, 0, h.owner); err != nil {
+		h.log.Warn("the rebuild's lease cannot be given up: it ends by itself", zap.Error(err))
+	}
+}
+
+const releaseTimeout = 3 * time.Second

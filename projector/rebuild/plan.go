@@ -1,0 +1,182 @@
+package rebuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pinstatus/pinstatus/consumer"
+	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// Action is what a run has to do.
+type Action string
+
+// The actions.
+const (
+	ActionBegin  Action = "begin"  // a rebuild
+	ActionResume Action = "resume" // one that was interrupted
+	ActionFinish Action = "finish" // one that was interrupted after the change, or an abort
+	ActionAbort  Action = "abort"  // one that has not changed over yet
+)
+
+// Plan is what is going to be done.
+type Plan struct {
+	Action Action          `json:"action"`
+	Old    view.Generation `json:"old"`
+	New    view.Generation `json:"new"` // of a finish or an abort: the one that is dropped
+	Stream struct {
+		Partitions int    `json:"partitions"`
+		First      uint64 `json:"first"`
+		Last       uint64 `json:"last"`
+	} `json:"stream"`
+	// Strict says that the views must not differ: partitions, policy and codec stay.
+	Strict bool `json:"strict"`
+	// Notes are what is out of the ordinary, for people.
+	Notes []string `json:"notes,omitempty"`
+}
+
+// plan finds out what there is to do, and changes nothing.
+func (r *run) plan(ctx context.Context, abort bool) (*Plan, error) {
+	serving, err := r.opts.Store.Serving(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if serving.Generation == (view.Generation{}) {
+		return nil, ErrNothingServes
+	}
+	stream, err := consumer.Describe(ctx, r.opts.JetStream)
+	if err != nil {
+		return nil, err
+	}
+	r.stream, r.serving, r.old = stream, serving, serving.Generation
+	p := &Plan{Old: serving.Generation}
+	p.Stream.Partitions, p.Stream.First, p.Stream.Last = stream.Partitions, stream.First, stream.LastSequence
+	switch {
+	case serving.Dropping != view.Generation{}:
+		p.Action, p.New = ActionFinish, serving.Dropping
+		if abort && serving.Dropping == serving.Previous {
+			return nil, fmt.Errorf("%w: the last one has changed over to generation %d already", ErrNothingToAbort, serving.Number)
+		}
+		r.new = serving.Dropping
+		return p, nil
+	case abort && serving.Next == view.Generation{}:
+		return nil, ErrNothingToAbort
+	case abort:
+		p.Action, p.New = ActionAbort, serving.Next
+		r.new = serving.Next
+		return p, nil
+	case serving.Next != view.Generation{}:
+		p.Action, p.New = ActionResume, serving.Next
+		if n := r.opts.Partitions; n != 0 && n != p.New.Partitions {
+			return nil, &OtherError{fmt.Sprintf("a rebuild to %d partitions is under way, not to %d", p.New.Partitions, n)}
+		}
+	default:
+		p.Action = ActionBegin
+		p.New = view.Generation{Number: max(serving.Number, serving.Previous.Number) + 1, Partitions: r.opts.Partitions}
+		if p.New.Partitions == 0 {
+			p.New.Partitions = stream.Partitions
+		}
+	}
+	if n := stream.Partitions; n != p.New.Partitions && n != p.Old.Partitions {
+		return nil, fmt.Errorf("the stream is spread over %d partitions and the views over %d: rebuild to %d, "+
+			"or first run \"pinstatus streams apply --partitions %d --force\"", n, p.Old.Partitions, n, p.Old.Partitions)
+	}
+	r.new = p.New
+	return p, r.inspect(ctx, p)
+}
+
+// inspect notes what is out of the ordinary of the old generation, and of what there is of the
+// new one.
+func (r *run) inspect(ctx context.Context, p *Plan) error {
+	formers, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	note := func(format string, args ...any) { p.Notes = append(p.Notes, fmt.Sprintf(format, args...)) }
+	if r.stream.Trimmed {
+		note("the stream does not hold its whole history (%d events are missing): the new generation begins with a snapshot, or not at all", r.stream.Missing)
+	}
+	if r.new.Partitions != r.old.Partitions {
+		note("the views are spread over %d partitions instead of %d", r.new.Partitions, r.old.Partitions)
+	}
+	if r.new.Partitions != r.stream.Partitions {
+		note("the stream is spread over %d partitions", r.stream.Partitions)
+	}
+	broken := map[string]int{}
+	policies, codecs, sealed := 0, 0, 0
+	for i := range formers {
+		f := &formers[i]
+		if f.broken != "" {
+			broken[f.broken]++
+			continue
+		}
+		if f.position.Policy != r.opts.Policy.Version || f.position.PolicyHash != r.opts.Policy.Hash {
+			policies++
+		}
+		if f.position.Codec != view.CodecVersion {
+			codecs++
+		}
+		if f.position.Sealed() {
+			sealed++
+		}
+	}
+	for why, n := range broken {
+		note("%d of %d old positions say nothing about this stream: %s. There is nothing to compare or to follow in them: the new generation goes up to the stream's end",
+			n, len(formers), why)
+	}
+	if policies > 0 {
+		note("%d old partitions were last folded with another policy: their views may differ", policies)
+	}
+	if codecs > 0 {
+		note("%d old partitions are of another codec version: their views cannot be compared", codecs)
+	}
+	if sealed > 0 {
+		note("%d of %d old positions are sealed already", sealed, len(formers))
+	}
+	r.comparable = len(formers) > sum(broken) && codecs < len(formers)
+	r.strict = policies == 0 && codecs == 0 && r.new.Partitions == r.old.Partitions
+	r.rough = policies > 0
+	p.Strict = r.strict && r.comparable
+	return r.inspectNew(ctx, p)
+}
+
+// inspectNew refuses to go on with what was begun under another policy or for another stream.
+func (r *run) inspectNew(ctx context.Context, p *Plan) error {
+	if p.Action != ActionResume {
+		return nil
+	}
+	low, any := uint64(0), false
+	for n := range r.new.Partitions {
+		pos, _, err := r.opts.Store.Load(ctx, r.new, n, nil)
+		switch {
+		case errors.Is(err, projector.ErrTorn):
+			return &OtherError{fmt.Sprintf("partition %d of the new generation was left in the middle of a commit", n)}
+		case err != nil:
+			return err
+		case pos == view.Position{}:
+			low, any = 0, true
+			continue
+		case pos.Stream != r.stream.Created:
+			return &OtherError{"the rebuild that is under way is of another event stream"}
+		case pos.Codec != view.CodecVersion:
+			return &OtherError{"the rebuild that is under way is of another codec version"}
+		case pos.Policy != r.opts.Policy.Version || pos.PolicyHash != r.opts.Policy.Hash:
+			return &OtherError{fmt.Sprintf("the rebuild that is under way folds with another policy (version %d in sum, the configuration's is %d)",
+				pos.Policy, r.opts.Policy.Version)}
+		}
+		if !any || pos.Sequence < low {
+			low, any = pos.Sequence, true
+		}
+	}
+	p.Notes = append(p.Notes, fmt.Sprintf("generation %d is filled up to %d already", r.new.Number, low))
+	return nil
+}
+
+func sum(counts map[string]int) (n int) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}

@@ -1,0 +1,254 @@
+package rebuild
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/pinstatus/pinstatus/consumer"
+	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/audit"
+	"github.com/pinstatus/pinstatus/projector/fold"
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// run is one run of a rebuild, or of its abort.
+type run struct {
+	opts    *Options
+	step    Step
+	serving view.Serving // the record, as this run found or wrote it
+	old     view.Generation
+	new     view.Generation
+	stream  consumer.Stream
+
+	comparable bool // at least one old partition has views to compare with
+	strict     bool // and nothing may differ
+	rough      bool // much may: a first look is enough
+
+	folds   *projector.Projector // of the new generation
+	letters *letters
+	notices *notices
+	pace    pace
+	hold    *hold
+	sum     Summary
+}
+
+// Summary is what a run has done.
+type Summary struct {
+	Plan       *Plan         `json:"plan"`
+	Compared   *audit.Report `json:"compared,omitempty"`
+	Unreadable int           `json:"unreadable,omitempty"`       // views of the old generation that could not be read
+	Changed    bool          `json:"changed"`                    // the new generation serves
+	Position   uint64        `json:"position,omitempty"`         // that every partition of it had reached when it took over
+	Still      time.Duration `json:"stillNanoseconds,omitempty"` // for which the old views stood still before that
+	Owned      int           `json:"owned,omitempty"`            // partitions of it that a projector has taken
+	Dropped    bool          `json:"dropped"`                    // the generation that is done with is gone
+	Took       time.Duration `json:"tookNanoseconds"`
+	// ApplyPartitions is the number of partitions to give the stream now, by "pinstatus streams
+	// apply --partitions N --force"; 0 if it has it. Until then projectors read all events and
+	// throw away what is not theirs.
+	ApplyPartitions int `json:"applyPartitions,omitempty"`
+}
+
+// Run makes the views anew, or goes on with what an interrupted run has begun. After an error,
+// and after ctx has ended, it can be run again.
+func Run(ctx context.Context, opts Options) (*Summary, error) {
+	return begin(ctx, opts, false)
+}
+
+// Abort gives up a rebuild that has not changed over yet, and drops what it made.
+func Abort(ctx context.Context, opts Options) (*Summary, error) {
+	return begin(ctx, opts, true)
+}
+
+func begin(ctx context.Context, opts Options, abort bool) (*Summary, error) {
+	if err := opts.validate(); err != nil {
+		return nil, err
+	}
+	began := time.Now()
+	r := &run{opts: &opts, letters: &letters{to: opts.DeadLetters}, notices: &notices{to: opts.Notifier}}
+	plan, err := r.plan(ctx, abort)
+	if err != nil {
+		return nil, err
+	}
+	r.sum.Plan = plan
+	opts.Plan(plan)
+	switch plan.Action {
+	case ActionFinish:
+		err = r.finish(ctx)
+	case ActionAbort:
+		err = r.abort(ctx)
+	case ActionBegin, ActionResume:
+		err = r.rebuild(ctx)
+	}
+	r.sum.Took = time.Since(began)
+	if cause := context.Cause(ctx); err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
+		err = cause
+	}
+	return &r.sum, err
+}
+
+// enter begins a step.
+func (r *run) enter(s Step, format string, args ...any) {
+	r.step = s
+	r.opts.Step(s, fmt.Sprintf(format, args...))
+}
+
+// crash is how a test ends a run as if its process had died.
+type crash struct{ error }
+
+func (r *run) leave() error {
+	if err := r.opts.after(r.step); err != nil {
+		return &crash{err}
+	}
+	return nil
+}
+
+func (r *run) rebuild(ctx context.Context) error {
+	if r.sum.Plan.Action == ActionBegin {
+		r.enter(StepBegin, "generation %d of %d partitions is the next one", r.new.Number, r.new.Partitions)
+		if err := r.announce(ctx); err != nil {
+			return err
+		}
+		if err := r.leave(); err != nil {
+			return err
+		}
+	}
+	r.hold = &hold{store: r.opts.Store, of: r.new, owner: r.opts.Owner, ttl: r.opts.LeaseTime, log: r.opts.Log}
+	held, err := r.hold.take(ctx)
+	if err != nil {
+		return err
+	}
+	defer r.hold.close(ctx)
+	err = r.change(held)
+	if cause := context.Cause(held); err != nil && errors.Is(cause, errHoldLost) {
+		return cause
+	}
+	if err != nil {
+		return err
+	}
+	return r.finish(ctx)
+}
+
+// announce makes the new generation the next one.
+func (r *run) announce(ctx context.Context) error {
+	// A number is used again after an abort. Should anything of it have been left: away with it.
+	for p := range r.new.Partitions {
+		pos, _, err := r.opts.Store.Load(ctx, r.new, p, nil)
+		if err == nil && pos == (view.Position{}) {
+			continue
+		}
+		if err != nil && !errors.Is(err, projector.ErrTorn) {
+			return err
+		}
+		if err := r.opts.Store.Drop(ctx, r.new, p); err != nil {
+			return err
+		}
+	}
+	to := r.serving
+	to.Next = r.new
+	return r.set(ctx, to)
+}
+
+// set writes the record of the serving generation.
+func (r *run) set(ctx context.Context, to view.Serving) error {
+	found, err := r.opts.Store.SetServing(ctx, r.serving, to)
+	if err != nil {
+		return err
+	}
+	if found != to {
+		return fmt.Errorf("somebody else has changed which generation serves: it is %d, next %d: look, and run this again", found.Number, found.Next.Number)
+	}
+	r.serving = to
+	return nil
+}
+
+// change makes the new generation, and lets it serve.
+func (r *run) change(ctx context.Context) error {
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	formers, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	if !sealed(formers) { // else a run before this one has come as far as this
+		r.enter(StepFill, "up to %d", limit(formers, &r.stream))
+		if err := r.fill(ctx); err != nil {
+			return err
+		}
+		if err := r.leave(); err != nil {
+			return err
+		}
+		if err := r.compare(ctx); err != nil {
+			return err
+		}
+		if err := r.fill(ctx); err != nil { // what came meanwhile
+			return err
+		}
+	} else {
+		r.enter(StepFill, "up to %d", goal(formers, &r.stream))
+		if err := r.foldTo(ctx, consumer.All(r.new.Partitions).Own, goal(formers, &r.stream)); err != nil {
+			return err
+		}
+	}
+	return r.takeOver(ctx)
+}
+
+func (r *run) prepare() (err error) {
+	r.pace.parts = make([]uint64, r.new.Partitions)
+	o := projector.Options{
+		Store: r.opts.Store, DeadLetters: r.letters, Notifier: r.notices,
+		Policy: func() *fold.Policy { return r.opts.Policy },
+		Log:    r.opts.Log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)), Registerer: prometheus.NewRegistry(),
+	}
+	if r.stream.Trimmed {
+		o.Snapshots = r.opts.Snapshots
+	}
+	if r.folds, err = projector.New(o); err != nil {
+		return err
+	}
+	return r.folds.Serve(r.new, consumer.All(r.new.Partitions).Own)
+}
+
+// compare compares the generations; views that should not differ and do end the rebuild.
+func (r *run) compare(ctx context.Context) error {
+	if !r.comparable {
+		r.enter(StepCompare, "nothing: the old generation has no views of this stream that could be read")
+		return r.leave()
+	}
+	r.enter(StepCompare, "with generation %d", r.old.Number)
+	formers, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	report, err := audit.Generations(ctx, audit.GenerationsOptions{
+		Store: r.opts.Store, Old: r.old, New: r.new, Rough: r.rough,
+		Skip:   func(p int) bool { return formers[p].broken != "" },
+		Follow: r.follow,
+		Differ: func(d *audit.Difference) {
+			if d.Problem == audit.Unreadable {
+				r.sum.Unreadable++
+			}
+			r.opts.Differ(d)
+		},
+		Progress: func(views int) { r.opts.Progress(Progress{Step: StepCompare, Views: views}) },
+	})
+	if err != nil {
+		return fmt.Errorf("compare the generations: %w", err)
+	}
+	r.sum.Compared = report
+	// A view that cannot be read is a reason for a rebuild, not one against it.
+	if n := report.Differences - r.sum.Unreadable; n > 0 && r.strict && !r.opts.AcceptDifferences {
+		hint := ""
+		if p := r.opts.Policy; p.Version > uint64(len(p.Tenants)) { // each tenant's begins with 1
+			hint = ", perhaps because they were folded under an earlier policy"
+		}
+		return fmt.Errorf("%w: %d of %d%s", ErrDiffer, n, report.Views, hint)
+	}
+	return r.leave()
+}

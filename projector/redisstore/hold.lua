@@ -1,0 +1,19 @@
+-- Takes a lease or keeps it, or changes nothing if another owner has it.
+--
+-- KEYS   the lease
+-- ARGV   the owner; for how long, in milliseconds
+--
+-- Returns the owner that has the lease afterwards, and for how many more milliseconds.
+
+local lease, owner, ttl = KEYS[1], ARGV[1], ARGV[2]
+
+local found = redis.call('GET', lease)
+if found and found ~= owner then
+  local left = redis.call('PTTL', lease)
+  -- A lease without an end, which this script does not leave, would be held for ever.
+  if left >= 0 then
+    return { found, left }
+  end
+end
+redis.call('SET', lease, owner, 'PX', ttl)
+return { owner, tonumber(ttl) }

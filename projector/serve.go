@@ -1,0 +1,123 @@
+package projector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"github.com/pinstatus/pinstatus/consumer"
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// Serve says which partitions of which generation are this projector's from now on. Those
+// that stay are not disturbed. Those that go must not be read any more: nothing of them is
+// left, in metrics neither.
+func (p *Projector) Serve(g view.Generation, own []int) error {
+	for _, number := range own {
+		if number < 0 || number >= g.Partitions {
+			return fmt.Errorf("partition %d of a generation of %d", number, g.Partitions)
+		}
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	was := p.own
+	if p.generation != g {
+		was = nil
+	}
+	now := make(map[int]*partition, len(own))
+	for _, number := range own {
+		if now[number] = was[number]; now[number] == nil {
+			now[number] = newPartition(p, g, number)
+		}
+	}
+	for number, pt := range p.own {
+		if now[number] != pt {
+			pt.forget()
+		}
+	}
+	p.generation, p.own = g, now
+	return nil
+}
+
+// Serving reads which generation serves, and remembers it. If the store has lost the record,
+// whoever has partition 0 puts it back as it was last known; else it is the zero Serving.
+func (p *Projector) Serving(ctx context.Context) (view.Serving, error) {
+	found, err := p.opts.Store.Serving(ctx)
+	if err != nil {
+		return view.Serving{}, fmt.Errorf("serving generation: %w", err)
+	}
+	if found == (view.Serving{}) {
+		p.mu.Lock()
+		known, mine := p.serving, p.own[0] != nil
+		p.mu.Unlock()
+		if known == (view.Serving{}) || !mine {
+			return view.Serving{}, nil
+		}
+		if found, err = p.opts.Store.SetServing(ctx, view.Serving{}, known); err != nil {
+			return view.Serving{}, fmt.Errorf("put back the serving generation: %w", err)
+		}
+		p.opts.Log.Warn("the store had lost the record of the serving generation: put back",
+			zap.Uint64("generation", found.Number), zap.Int("partitions", found.Partitions))
+	}
+	p.learn(found)
+	return found, nil
+}
+
+// Begin makes the record of the first generation, with so many partitions, unless there is
+// a record, and returns the one that is there.
+func (p *Projector) Begin(ctx context.Context, partitions int) (view.Serving, error) {
+	first := view.Serving{Generation: view.Generation{Number: 1, Partitions: partitions}}
+	found, err := p.opts.Store.SetServing(ctx, view.Serving{}, first)
+	if err != nil {
+		return view.Serving{}, fmt.Errorf("first generation: %w", err)
+	}
+	p.learn(found)
+	return found, nil
+}
+
+func (p *Projector) learn(s view.Serving) {
+	p.mu.Lock()
+	p.serving = s
+	p.mu.Unlock()
+}
+
+// errNotServing is the fault of a projector that Serve has told nothing yet.
+var errNotServing = errors.New("no partitions assigned yet")
+
+// admit makes sure that the generation is one to work on, and that the stream is spread as
+// it has to be.
+func (p *Projector) admit(ctx context.Context, s consumer.Stream) error {
+	serving, err := p.opts.Store.Serving(ctx)
+	if err != nil {
+		return fmt.Errorf("serving generation: %w", err)
+	}
+	p.mu.Lock()
+	g := p.generation
+	if serving == (view.Serving{}) {
+		serving = p.serving
+	}
+	p.serving = serving
+	p.mu.Unlock()
+	if serving == (view.Serving{}) { // in a store of one's own
+		serving.Generation = g
+	}
+	switch {
+	case g == (view.Generation{}):
+		return errNotServing
+	case g != serving.Generation && g != serving.Next:
+		// Its positions may have been dropped: to begin again would only leave rubbish.
+		return &rewind{fmt.Sprintf("generation %d serves, not %d", serving.Number, g.Number)}
+	}
+	// While a rebuild changes the number of partitions, stream and views may differ.
+	spread := []int{serving.Partitions, serving.Next.Partitions, serving.Previous.Partitions}
+	if !slices.Contains(spread, s.Partitions) {
+		return &Alarm{Reason: AlarmPartitions, Detail: fmt.Sprintf(
+			"the stream spreads keys over %d partitions, the views in the store over %d: "+
+				"rebuild the views by `pinstatus rebuild`, or change the stream back by `pinstatus streams apply`",
+			s.Partitions, g.Partitions)}
+	}
+	return nil
+}
