@@ -8,12 +8,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// longestPause bounds the pause between two questions for the stream's state.
-const longestPause = 2 * time.Millisecond
+// The pause after a question for the stream's state is bounded, and is none after an answer
+// that came quickly: timers would make it much longer.
+const (
+	quickAnswer  = 500 * time.Microsecond
+	longestPause = 2 * time.Millisecond
+)
 
 // states asks for the stream's state. Lanes that want it at the same time share an answer,
-// there is at most one question under way, and after each comes a pause as long as the answer
-// took: a broker that is busy is asked less often.
+// there is at most one question under way, and after each comes a pause about as long as the
+// answer took: a broker that is busy is asked less often.
 type states struct {
 	api *api
 
@@ -62,6 +66,8 @@ func (s *states) ask(ctx context.Context) {
 		asked := time.Now()
 		call.info, call.err = s.api.info(ctx)
 		close(call.done)
-		time.Sleep(min(time.Since(asked), longestPause))
+		if took := time.Since(asked); took > quickAnswer {
+			time.Sleep(min(took, longestPause))
+		}
 	}
 }

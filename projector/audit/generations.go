@@ -24,6 +24,9 @@ type GenerationsOptions struct {
 	// enough, which may take a view for different that only one side has changed yet.
 	Rough bool
 
+	// Patience is for how long one position for both sides is tried for; 10 s if zero.
+	Patience time.Duration
+
 	Differ   func(*Difference) // is told each view that differs, one at a time
 	Progress func(views int)   // is told how many views were compared, from time to time
 
@@ -39,6 +42,9 @@ func Generations(ctx context.Context, o GenerationsOptions) (*Report, error) {
 	}
 	if o.portion == 0 {
 		o.portion = 1000
+	}
+	if o.Patience == 0 {
+		o.Patience = 10 * time.Second
 	}
 	if o.Skip == nil {
 		o.Skip = func(int) bool { return false }
@@ -202,7 +208,7 @@ func (g *generations) settle(ctx context.Context) error {
 // Old where New is ahead: a partition in which nothing happens is carried forward about every
 // second.
 func (g *generations) compareExactly(ctx context.Context, p, n int, keys []view.Key) error {
-	for range exactTries {
+	for bound := time.Now().Add(g.Patience); time.Now().Before(bound); {
 		old, err := g.readOld(ctx, p, keys)
 		if err != nil || old == nil {
 			return err
@@ -241,11 +247,7 @@ func (g *generations) differ(d *Difference, k view.Key, p int, at uint64) {
 	g.Differ(d)
 }
 
-// For so long one position is tried for.
-const (
-	exactTries = 200
-	exactPause = 50 * time.Millisecond
-)
+const exactPause = 50 * time.Millisecond
 
 // readOld reads views of Old. It returns none where nothing can be told of the partition.
 func (g *generations) readOld(ctx context.Context, p int, keys []view.Key) ([]view.Record, error) {

@@ -6,7 +6,7 @@ import (
 	"go.uber.org/zap/zaptest"
 
 	"github.com/pinstatus/pinstatus/projector/audit"
-	"github.com/pinstatus/pinstatus/projector/internal/rig"
+	"github.com/pinstatus/pinstatus/projector/rig"
 )
 
 // run audits, and fails the test if that fails.

@@ -7,7 +7,7 @@ import (
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/audit"
-	"github.com/pinstatus/pinstatus/projector/internal/rig"
+	"github.com/pinstatus/pinstatus/projector/rig"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/pinstatus/pinstatus/consumer"
-	"github.com/pinstatus/pinstatus/projector/internal/rig"
+	"github.com/pinstatus/pinstatus/projector/rig"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -38,7 +38,7 @@ func TestBroken(t *testing.T) {
 			}
 		}, "spread over 8 partitions", 8},
 		{"torn", func(r *rig.Rig) { r.Redis.Do("SET", keys.Position(1), "torn 1 to 2 0000") }, "left unfinished", 4},
-		{"lost", func(r *rig.Rig) { r.Redis.Do("DEL", keys.Position(1)) }, "no position", 4},
+		{"lost", func(r *rig.Rig) { r.Redis.Do("DEL", keys.Position(1)) }, "", 4},
 		{"codec", func(r *rig.Rig) {
 			for p := range 4 {
 				position(r, p, func(p *view.Position) { p.Codec = 99 })

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/pinstatus/pinstatus/projector/internal/rig"
+	"github.com/pinstatus/pinstatus/projector/rig"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 

@@ -81,13 +81,12 @@ func (r *run) drop(ctx context.Context, g view.Generation) error {
 
 // abort gives the new generation up. The record comes first: from then on no run that was
 // thought dead can let it serve.
-func (r *run) abort(ctx context.Context) error {
+func (r *run) abort(ctx context.Context) (err error) {
 	r.hold = &hold{store: r.opts.Store, of: r.new, owner: r.opts.Owner, ttl: r.opts.LeaseTime, log: r.opts.Log}
-	ctx, err := r.hold.take(ctx)
-	if err != nil {
+	if ctx, err = r.hold.take(ctx); err != nil {
 		return err
 	}
-	defer r.hold.close(ctx)
+	defer func() { r.hold.close(ctx, err) }()
 	to := r.serving
 	to.Next, to.Dropping = view.Generation{}, r.new
 	if err := r.set(ctx, to); err != nil {

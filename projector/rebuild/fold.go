@@ -214,7 +214,7 @@ const (
 
 // follow is audit.GenerationsOptions.Follow.
 func (r *run) follow(ctx context.Context, partitions []int, to uint64, wait bool) error {
-	bound := time.Now().Add(followTimeout)
+	bound := time.Now().Add(r.opts.patience / 2)
 	for {
 		may := to
 		if r.new.Partitions != r.old.Partitions { // else the partition itself has been there
@@ -237,6 +237,3 @@ func (r *run) follow(ctx context.Context, partitions []int, to uint64, wait bool
 		}
 	}
 }
-
-// followTimeout is how long a comparison waits for partitions that lag behind.
-const followTimeout = 5 * time.Second

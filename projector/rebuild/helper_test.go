@@ -14,7 +14,7 @@ import (
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector/audit"
 	"github.com/pinstatus/pinstatus/projector/fold"
-	"github.com/pinstatus/pinstatus/projector/internal/rig"
+	"github.com/pinstatus/pinstatus/projector/rig"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -27,7 +27,7 @@ func options(r *rig.Rig, change ...func(*Options)) Options {
 		Policy: rig.Policy(1, 3), Log: zaptest.NewLogger(r.TB), Owner: "test",
 		Step:      func(s Step, text string) { r.TB.Logf("%s: %s", s, text) },
 		Grace:     100 * time.Millisecond,
-		LeaseTime: time.Second,
+		LeaseTime: 500 * time.Millisecond,
 		patience:  time.Second,
 	}
 	for _, f := range change {

@@ -81,20 +81,34 @@ func (h *hold) keep(ctx context.Context, lost context.CancelCauseFunc) {
 	}
 }
 
-// close gives the lease up, and ends what depends on it.
-func (h *hold) close(ctx context.Context) {
-	h.let(ctx)
+// close gives the lease up, and ends what depends on it. err is how the run ended: one that
+// has died gives nothing up.
+func (h *hold) close(ctx context.Context, err error) {
+	var died *crash
+	if errors.As(err, &died) {
+		h.stop()
+	} else {
+		h.let(ctx)
+	}
 	h.lost(nil)
 }
 
-// let gives the lease up. It may be called again.
-func (h *hold) let(ctx context.Context) {
+// stop ends the renewals, and reports whether there were any.
+func (h *hold) stop() bool {
 	if h.end == nil {
-		return
+		return false
 	}
 	h.end()
 	<-h.done
 	h.end = nil
+	return true
+}
+
+// let gives the lease up. It may be called again.
+func (h *hold) let(ctx context.Context) {
+	if !h.stop() {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 	defer cancel()
 	if err := h.store.Release(ctx, h.of, 0, h.owner); err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/pinstatus/pinstatus/projector/audit"
-	"github.com/pinstatus/pinstatus/projector/internal/rig"
+	"github.com/pinstatus/pinstatus/projector/rig"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 

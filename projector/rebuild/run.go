@@ -101,6 +101,8 @@ func (r *run) enter(s Step, format string, args ...any) {
 // crash is how a test ends a run as if its process had died.
 type crash struct{ error }
 
+func (c *crash) Unwrap() error { return c.error }
+
 func (r *run) leave() error {
 	if err := r.opts.after(r.step); err != nil {
 		return &crash{err}
@@ -108,7 +110,7 @@ func (r *run) leave() error {
 	return nil
 }
 
-func (r *run) rebuild(ctx context.Context) error {
+func (r *run) rebuild(ctx context.Context) (err error) {
 	if r.sum.Plan.Action == ActionBegin {
 		r.enter(StepBegin, "generation %d of %d partitions is the next one", r.new.Number, r.new.Partitions)
 		if err := r.announce(ctx); err != nil {
@@ -123,7 +125,7 @@ func (r *run) rebuild(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer r.hold.close(ctx)
+	defer func() { r.hold.close(ctx, err) }()
 	err = r.change(held)
 	if cause := context.Cause(held); err != nil && errors.Is(cause, errHoldLost) {
 		return cause
@@ -227,7 +229,7 @@ func (r *run) compare(ctx context.Context) error {
 		return err
 	}
 	report, err := audit.Generations(ctx, audit.GenerationsOptions{
-		Store: r.opts.Store, Old: r.old, New: r.new, Rough: r.rough,
+		Store: r.opts.Store, Old: r.old, New: r.new, Rough: r.rough, Patience: r.opts.patience,
 		Skip:   func(p int) bool { return formers[p].broken != "" },
 		Follow: r.follow,
 		Differ: func(d *audit.Difference) {

@@ -117,7 +117,7 @@ type loaded struct {
 
 // Load is of projector.Store.
 func (c *client) Load(ctx context.Context, g view.Generation, p int, keys []view.Key) (view.Position, [][]byte, error) {
-	r, err := c.bug.load(ctx, c, g, p, keys, func() (loaded, error) {
+	r, err := c.bug.load(c, p, keys, func() (loaded, error) {
 		return do(ctx, c, fmt.Sprintf("load g%d.p%d (%d views)", g.Number, p, len(keys)), p, false, func() (loaded, error) {
 			pos, values, err := c.w.store.mem.Load(context.Background(), g, p, keys)
 			return loaded{pos, values}, err

@@ -114,7 +114,7 @@ func (l *lane) work(ctx, reading context.Context, a *actor, partition int, place
 			return reading.Err() != nil || w.ticks > idle || w.stream.more(partition, of, place)
 		})
 		if reading.Err() != nil || w.over {
-			return nil
+			return nil //nolint:nilerr // the end of reading is no failure
 		}
 		idle = w.ticks
 		if place < w.stream.trimmed {

@@ -22,7 +22,6 @@ const (
 	believeRefill planted = "views believed that are being refilled"
 	believeSealed planted = "sealed views believed without a look at what serves"
 	staleCache    planted = "cache not dropped on a rewind"
-	tornLoad      planted = "views and position loaded by two calls"
 	lateLetters   planted = "dead letters after the position"
 	unprovenMark  planted = "position carried on past what was read"
 )
@@ -85,29 +84,19 @@ func (b planted) apply(c *client, own projector.Commit, apply func(projector.Com
 }
 
 // load is how a client loads that makes the mistake.
-func (b planted) load(ctx context.Context, c *client, g view.Generation, p int, keys []view.Key, load func() (loaded, error)) (loaded, error) {
-	var early [][]byte
-	if b == tornLoad && len(keys) > 0 {
-		first, err := load()
-		if err != nil {
-			return first, err
-		}
-		early = first.values
-	}
+func (b planted) load(c *client, p int, keys []view.Key, load func() (loaded, error)) (loaded, error) {
 	r, err := load()
 	if err != nil {
 		return r, err
 	}
-	switch {
-	case early != nil:
-		r.values = early
-	case b == staleCache:
+	switch b {
+	case staleCache:
 		for i, k := range keys {
 			if old, ok := c.process.cached[k]; ok {
 				r.values[i] = old
 			}
 		}
-	case b == noRefill:
+	case noRefill:
 		if target := c.process.hidden[p]; r.position.Sequence < target {
 			r.position.Refill = target
 		}

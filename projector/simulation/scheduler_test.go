@@ -37,7 +37,7 @@ type turn struct {
 	what  string
 	ready func() bool // whether it makes sense now; nil if always
 	from  int         // not before this step
-	go_   chan struct{}
+	given chan struct{}
 }
 
 func newScheduler(seed uint64) *scheduler {
@@ -47,7 +47,7 @@ func newScheduler(seed uint64) *scheduler {
 // await returns when it is the actor's turn to do what it says. Until then nothing that is
 // shared may be touched, and afterwards nobody else runs.
 func (s *scheduler) await(a *actor, what string, ready func() bool) {
-	t := &turn{actor: a, what: what, ready: ready, go_: make(chan struct{})}
+	t := &turn{actor: a, what: what, ready: ready, given: make(chan struct{})}
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -55,7 +55,7 @@ func (s *scheduler) await(a *actor, what string, ready func() bool) {
 	}
 	s.waiting = append(s.waiting, t)
 	s.mu.Unlock()
-	<-t.go_
+	<-t.given
 }
 
 // next gives a turn to one of those who can use it, and returns it once its actor, and all
@@ -85,7 +85,7 @@ func (s *scheduler) next(slow float64) *turn {
 	s.waiting = slices.DeleteFunc(s.waiting, func(o *turn) bool { return o == t })
 	s.mu.Unlock()
 	s.step++
-	close(t.go_)
+	close(t.given)
 	return t
 }
 
@@ -116,7 +116,7 @@ func (s *scheduler) close() {
 	s.waiting = nil
 	s.mu.Unlock()
 	for _, t := range waiting {
-		close(t.go_)
+		close(t.given)
 	}
 }
 

@@ -28,70 +28,89 @@ func (l *limited) Describe(ctx context.Context) (consumer.Stream, error) {
 	return s, errors.Join(err, l.fault)
 }
 
-func TestKeeper(t *testing.T) {
+func newKeeper(t *testing.T, s *shelf) (*Keeper, *limited) {
+	t.Helper()
+	source := s.w.source()
+	source.Now = nil
+	events := &limited{Events: source.Events, lifted: true}
+	source.Events = events
+	k, err := NewKeeper(KeeperOptions{Source: source, Dir: s.Dir, Registerer: prometheus.NewRegistry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k, events
+}
+
+func TestKeeperSavesWhatIsNeeded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newShelf(t)
-		source := s.w.source()
-		source.Now = nil
-		events := &limited{Events: source.Events, lifted: true}
-		source.Events = events
-		reg := prometheus.NewRegistry()
-		k, err := NewKeeper(KeeperOptions{Source: source, Dir: s.Dir, Registerer: reg})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error)
-		go func() { ended <- k.Run(ctx) }()
-		pass := func() {
-			time.Sleep(DefaultInterval)
-			synctest.Wait()
-		}
-		files := func(want int) {
+		k, events := newKeeper(t, s)
+		keep := func(want int) {
 			t.Helper()
+			time.Sleep(DefaultInterval)
+			k.keep(t.Context())
 			if names, err := s.autoNames(); err != nil || len(names) != want {
 				t.Fatalf("%v, %v; want %d files", names, err, want)
 			}
 		}
-		pass()
-		files(0) // nothing can remove anything
+		change := func() {
+			s.w.publish(0, 1)
+			s.w.advanceAll()
+		}
+		keep(0) // nothing can remove anything
 		events.lifted = false
-		pass()
-		files(1)
+		keep(1)
 		saved := testutil.ToFloat64(k.metrics.success)
 		if views := testutil.ToFloat64(k.metrics.views); views != 30 || saved == 0 {
 			t.Errorf("%v views saved at %v", views, saved)
 		}
-		pass()
-		files(1) // nothing has changed
+		keep(1) // nothing has changed
 		if again := testutil.ToFloat64(k.metrics.success); again <= saved {
 			t.Error("a snapshot that is up to date counts as out of date")
 		}
 		for range 3 {
-			s.w.publish(0, 1)
-			s.w.advanceAll()
-			pass()
+			change()
+			keep(2)
 		}
-		files(2)
-
 		events.fault = errors.New("no answer")
-		s.w.publish(0, 1)
-		s.w.advanceAll()
-		pass()
+		change()
+		keep(2)
 		if n := testutil.ToFloat64(k.metrics.errors); n != 1 {
 			t.Errorf("%v errors, want 1", n)
 		}
 		events.fault = nil
-		pass()
+		keep(2)
+		s.w.check(k.path)
 		if err := os.Remove(k.path); err != nil {
 			t.Fatal(err)
 		}
-		pass()
-		files(2) // the one that somebody removed is made again
+		keep(2) // the one that somebody removed is made again
+		s.w.check(k.path)
+	})
+}
 
+func TestKeeperRuns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newShelf(t)
+		k, events := newKeeper(t, s)
+		events.lifted = false
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		run := func() { ended <- k.Run(ctx) }
+		go run()
+		time.Sleep(DefaultInterval)
+		synctest.Wait()
+		if names, err := s.autoNames(); err != nil || len(names) != 1 {
+			t.Errorf("after an interval: %v, %v", names, err)
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+		// What has changed since is saved at the end.
 		s.w.publish(0, 1)
 		s.w.advanceAll()
-		cancel() // what has changed since is saved at the end
+		go run()
 		if err := <-ended; err != nil {
 			t.Errorf("Run: %v", err)
 		}

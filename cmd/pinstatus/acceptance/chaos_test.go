@@ -2,11 +2,14 @@ package acceptance
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -35,6 +38,8 @@ type fault struct {
 // them by name.
 func (f *fleet) chaos(messages []*nats.Msg, faults []fault) map[string]int {
 	f.tb.Helper()
+	stop := f.neverBack()
+	defer stop()
 	counts := map[string]int{}
 	rng := rand.New(rand.NewPCG(*chaosSeed, 0))
 	order := rng.Perm(len(faults))
@@ -46,7 +51,7 @@ func (f *fleet) chaos(messages []*nats.Msg, faults []fault) map[string]int {
 		}
 		chosen := faults[order[n%len(faults)]]
 		n++
-		p := f.publish(part)
+		p := f.publish(append([]*nats.Msg{progressEvent(n)}, part...))
 		p.reaches(f.tb, len(part)/3)
 		began := time.Now()
 		heal := chosen.inject()
@@ -56,6 +61,42 @@ func (f *fleet) chaos(messages []*nats.Msg, faults []fault) map[string]int {
 		f.tb.Logf("%s: %d events acknowledged, healed after %v", chosen.name, p.acked.Load(), time.Since(began).Round(time.Millisecond))
 	}
 	return counts
+}
+
+// progressEvent is the n-th message of a PIN code that grows by an entry with each.
+func progressEvent(n int) *nats.Msg {
+	return smsStatus("acme", "progress", fmt.Sprintf("m%d", n), "MESSAGE_DELIVERED").structured()
+}
+
+// neverBack asks for that PIN code, one query service after the other, until it is stopped: an
+// answer must never lack what one before it had, whoever gave it.
+func (f *fleet) neverBack() (stop func()) {
+	ctx, cancel := context.WithCancel(f.tb.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		most, answers, refused := 0, 0, 0
+		for i := 0; ctx.Err() == nil; i++ {
+			a, err := f.queries[i%len(f.queries)].delivery(ctx, "acme", "progress")
+			if err == nil && a.code == http.StatusServiceUnavailable {
+				refused++
+			}
+			if err == nil && (a.code == http.StatusOK || a.code == http.StatusNotFound) {
+				answers++
+				n := strings.Count(a.body, `"finalStatus"`)
+				if n < most {
+					f.tb.Errorf("an answer has %d entries, one before it had %d: %s", n, most, a.body)
+				}
+				most = n
+			}
+			pause(ctx)
+		}
+		f.tb.Logf("%d answers while faults were injected, none went back; %d were 503", answers, refused)
+	}()
+	return func() {
+		cancel()
+		<-done
+	}
 }
 
 // summary is the table that is printed at the end.
@@ -109,6 +150,19 @@ func TestChaosCluster(t *testing.T) {
 		{"Redis primary killed", func() func() {
 			primary, replica := redis.Shards[shard], redis.Replicas[shard]
 			primary.Stop()
+			redis.WaitPrimary(replica)
+			redis.Shards[shard], redis.Replicas[shard] = replica, primary
+			shard = (shard + 1) % len(redis.Shards)
+			return primary.Restart
+		}},
+		{"Redis failover that loses writes", func() func() {
+			primary, replica := redis.Shards[shard], redis.Replicas[shard]
+			before := f.furthest()
+			replica.Pause()
+			f.broker.publish(smsStatus("acme", "progress", fmt.Sprintf("at %d", before), "MESSAGE_DELIVERED"))
+			f.beyond(before)
+			primary.Stop()
+			replica.Resume()
 			redis.WaitPrimary(replica)
 			redis.Shards[shard], redis.Replicas[shard] = replica, primary
 			shard = (shard + 1) % len(redis.Shards)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -244,4 +245,55 @@ func (p *publishing) reaches(tb testing.TB, n int) {
 		}
 		return nil
 	})
+}
+
+// furthest is the highest position of any partition.
+func (f *fleet) furthest() (sequence uint64) {
+	f.tb.Helper()
+	eventually(f.tb, "positions can be read", func() error {
+		all, err := f.positions()
+		for _, at := range all {
+			sequence = max(sequence, at.Sequence)
+		}
+		return err
+	})
+	return sequence
+}
+
+// beyond waits until a partition has got beyond a sequence.
+func (f *fleet) beyond(sequence uint64) {
+	f.tb.Helper()
+	eventually(f.tb, fmt.Sprintf("a partition gets beyond %d", sequence), func() error {
+		if at := f.furthest(); at <= sequence {
+			return fmt.Errorf("the furthest is at %d", at)
+		}
+		return nil
+	})
+}
+
+// notices waits until a metric of a projector, in sum over its labels, has grown.
+func (f *fleet) notices(i int, metric string) {
+	f.tb.Helper()
+	before, err := f.projectors[i].total(metric)
+	if err != nil {
+		f.tb.Fatal(err)
+	}
+	eventually(f.tb, metric+" grows", func() error {
+		now, err := f.projectors[i].total(metric)
+		if err == nil && now <= before {
+			err = fmt.Errorf("it is %v", now)
+		}
+		return err
+	})
+}
+
+// total is the sum of a metric over its labels.
+func (p *process) total(metric string) (sum float64, err error) {
+	all, err := p.metrics()
+	for name, value := range all {
+		if name == metric || strings.HasPrefix(name, metric+"{") {
+			sum += value
+		}
+	}
+	return sum, err
 }

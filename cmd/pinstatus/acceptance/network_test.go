@@ -89,14 +89,29 @@ func TestChaosNetwork(t *testing.T) {
 	f.spread(3)
 	rng := rand.New(rand.NewPCG(*chaosSeed, 2))
 	faults := []fault{
-		{"cut from NATS", func() func() { return toNATS[rng.IntN(3)].cut() }},
+		{"cut from NATS", func() func() {
+			i := rng.IntN(3)
+			mend := toNATS[i].cut()
+			f.notices(i, "pinstatus_consumer_restarts_total")
+			return mend
+		}},
 		{"cut from Redis until its partitions are others'", func() func() {
 			mend := toRedis[rng.IntN(3)].cut()
 			f.spread(2)
 			return mend
 		}},
-		{"NATS swallows", func() func() { return toNATS[rng.IntN(3)].poison("timeout", `{"timeout":0}`) }},
-		{"Redis swallows", func() func() { return toRedis[rng.IntN(3)].poison("timeout", `{"timeout":0}`) }},
+		{"NATS swallows", func() func() {
+			i := rng.IntN(3)
+			cure := toNATS[i].poison("timeout", `{"timeout":0}`)
+			f.notices(i, "pinstatus_consumer_restarts_total")
+			return cure
+		}},
+		{"Redis swallows", func() func() {
+			i := rng.IntN(3)
+			cure := toRedis[i].poison("timeout", `{"timeout":0}`)
+			f.notices(i, "pinstatus_lease_errors_total")
+			return cure
+		}},
 		{"slow Redis", func() func() { return toRedis[rng.IntN(3)].poison("latency", `{"latency":40,"jitter":30}`) }},
 		{"chopped NATS", func() func() {
 			return toNATS[rng.IntN(3)].poison("slicer", `{"average_size":700,"size_variation":600,"delay":10}`)

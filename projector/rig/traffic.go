@@ -53,6 +53,17 @@ func (t *Traffic) Publish(n int) {
 func (t *Traffic) publish(ctx context.Context, n int) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	for ; n > flight; n -= flight {
+		if err := t.send(ctx, flight); err != nil {
+			return err
+		}
+	}
+	return t.send(ctx, n)
+}
+
+const flight = 500 // events that are on their way at a time
+
+func (t *Traffic) send(ctx context.Context, n int) error {
 	var acks []func() error
 	for range n {
 		e, bad := t.event()
