@@ -19,6 +19,12 @@ func (pt *partition) open(ctx context.Context, s consumer.Stream, shelf *shelf) 
 	if err != nil {
 		return fmt.Errorf("position: %w", torn(err))
 	}
+	if beyond := max(found.Sequence, found.Refill); beyond > s.LastSequence && pt.beyond <= s.LastSequence {
+		// Another projector knows the stream's newer messages, or the stream has lost them:
+		// the next look at the stream, after this one, says which.
+		pt.beyond = beyond
+		return &rewind{fmt.Sprintf("the views know of sequence %d, the stream ended at %d: looking again", beyond, s.LastSequence)}
+	}
 	want := found
 	switch {
 	case found.Sealed():
@@ -33,8 +39,8 @@ func (pt *partition) open(ctx context.Context, s consumer.Stream, shelf *shelf) 
 			return err
 		}
 	}
-	if found.Sequence < pt.reached && pt.stream == s.Created {
-		want.Refill = max(want.Refill, pt.reached)
+	if found.Sequence < pt.reached.sequence && pt.reached.stream == s.Created {
+		want.Refill = max(want.Refill, pt.reached.sequence)
 	}
 	want = target(want, s)
 	if want != found {
@@ -42,7 +48,8 @@ func (pt *partition) open(ctx context.Context, s consumer.Stream, shelf *shelf) 
 			return err
 		}
 	}
-	pt.known, pt.stream, pt.reached, pt.idleRefill = true, s.Created, max(want.Sequence, want.Refill), 0
+	pt.known, pt.idleRefill = true, 0
+	pt.reached = reached{stream: s.Created, sequence: max(want.Sequence, want.Refill)}
 	pt.moveTo(want)
 	return nil
 }

@@ -27,8 +27,8 @@ type partition struct {
 	generation view.Generation
 	gauges     *partitionGauges // nil until the position is known
 	position   view.Position    // as in the store
-	stream     int64            // identity of the stream that reached is of
-	reached    uint64           // highest position or refill target that this process has known
+	beyond     uint64           // what was found in the store behind the end of the stream as then known
+	reached    reached
 	known      bool             // position and views are the store's
 	views      *cache
 	idleRefill int // looks at which a refill stood still
@@ -41,6 +41,13 @@ type partition struct {
 	fault    error         // why it is not worked on; nil once opened
 	inHandle bool          // fault came of a batch
 	waiting  error         // of the store, which is asked again
+}
+
+// reached is the highest position or refill target of a partition that this process has known,
+// in a stream: what the store has lost if it stands behind it.
+type reached struct {
+	stream   int64 // creation time, Unix nanoseconds
+	sequence uint64
 }
 
 func newPartition(p *Projector, g view.Generation, number int) *partition {
@@ -59,7 +66,7 @@ func (pt *partition) forget() {
 // moveTo takes note of the position that the store now has.
 func (pt *partition) moveTo(pos view.Position) {
 	pt.position = pos
-	pt.reached = max(pt.reached, pos.Sequence)
+	pt.reached.sequence = max(pt.reached.sequence, pos.Sequence)
 	pt.mu.Lock()
 	pt.shown = pos
 	pt.mu.Unlock()

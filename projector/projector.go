@@ -90,6 +90,13 @@ type Projector struct {
 	serving    view.Serving       // the store's record, as last known
 	generation view.Generation    // zero before Serve
 	own        map[int]*partition // each is one goroutine's
+	left       map[place]reached  // of partitions that were given up and may come back
+}
+
+// place is a partition of a generation.
+type place struct {
+	generation view.Generation
+	partition  int
 }
 
 // New is a Projector that is ready for its consumer.
@@ -100,6 +107,7 @@ func New(opts Options) (*Projector, error) {
 	return &Projector{
 		opts: opts, metrics: newMetrics(opts.Registerer),
 		progress: progress{log: opts.Log, refilling: map[int]*refill{}},
+		left:     map[place]reached{},
 	}, nil
 }
 

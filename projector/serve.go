@@ -29,13 +29,23 @@ func (p *Projector) Serve(g view.Generation, own []int) error {
 	}
 	now := make(map[int]*partition, len(own))
 	for _, number := range own {
-		if now[number] = was[number]; now[number] == nil {
-			now[number] = newPartition(p, g, number)
-		}
+		now[number] = was[number]
 	}
 	for number, pt := range p.own {
 		if now[number] != pt {
 			pt.forget()
+			p.left[place{p.generation, number}] = pt.reached
+		}
+	}
+	for number, pt := range now {
+		if pt == nil {
+			now[number] = newPartition(p, g, number)
+			now[number].reached = p.left[place{g, number}]
+		}
+	}
+	for at := range p.left {
+		if at.generation != g {
+			delete(p.left, at)
 		}
 	}
 	p.generation, p.own = g, now

@@ -44,7 +44,19 @@ type base struct {
 }
 
 // Fold folds the next event of the account, in stream order.
+//
+// What changes no view does not change the state either: where batches end must not be
+// seen in what is stored.
 func (a *Account) Fold(in Input, t *Tenant) Outcome {
+	was := *a
+	outcome := a.fold(in, t)
+	if outcome == Duplicate || outcome == Conflict || outcome == DeadLate {
+		*a = was
+	}
+	return outcome
+}
+
+func (a *Account) fold(in Input, t *Tenant) Outcome {
 	a.forgetDeletion(in.Received)
 	id := identify(in.Event)
 	if o := a.find(id); o != 0 {

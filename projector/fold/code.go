@@ -47,7 +47,19 @@ type remained struct {
 }
 
 // Fold folds the next event of the code, in stream order.
+//
+// What changes no view does not change the state either: where batches end must not be
+// seen in what is stored.
 func (c *Code) Fold(in Input, t *Tenant) Outcome {
+	was := *c
+	outcome := c.fold(in, t)
+	if outcome == Duplicate || outcome == Conflict || outcome == DeadTooManyEntries {
+		*c = was
+	}
+	return outcome
+}
+
+func (c *Code) fold(in Input, t *Tenant) Outcome {
 	if in.Received >= c.expiresAt {
 		*c = Code{} // D5: an event after the view's life starts a new view
 	}

@@ -206,8 +206,8 @@ func (p *process) Assign(ctx context.Context, g view.Generation, own []int) erro
 		return context.Canceled
 	}
 	for n := range p.knows {
-		if n.generation != g || !slices.Contains(own, n.partition) {
-			delete(p.knows, n) // who gives a partition up forgets how far it was
+		if n.generation != g {
+			delete(p.knows, n)
 		}
 	}
 	p.serving = g
