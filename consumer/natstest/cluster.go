@@ -160,7 +160,7 @@ func (c *Cluster) eventually(what string, holds func(context.Context) error) {
 // Start starts a node that does not run, on the folder and ports that it had.
 func (n *Node) Start() {
 	n.tb.Helper()
-	p, err := child.Start(exec.Command(n.binary, "-c", n.config))
+	p, err := child.Start(exec.Command(n.binary, "-c", n.config)) //nolint:gosec,noctx // the test says what to run, and kills it itself
 	if err != nil {
 		n.tb.Fatalf("start nats-server: %v", err)
 	}
@@ -183,7 +183,8 @@ func (n *Node) Start() {
 
 // healthy reports whether the node listens for clients.
 func (n *Node) healthy() bool {
-	conn, err := net.DialTimeout("tcp", strings.TrimPrefix(n.URL, "nats://"), time.Second)
+	d := net.Dialer{Timeout: time.Second}
+	conn, err := d.DialContext(context.Background(), "tcp", strings.TrimPrefix(n.URL, "nats://"))
 	if err != nil {
 		return false
 	}
@@ -220,27 +221,45 @@ var server struct {
 // Go's cache keeps it between runs.
 func serverBinary(tb testing.TB) string {
 	tb.Helper()
-	server.once.Do(func() {
-		var out []byte
-		out, server.err = exec.Command("go", "list", "-m", "-json", "github.com/nats-io/nats-server/v2").Output()
-		var module struct{ Version string }
-		if server.err == nil {
-			server.err = json.Unmarshal(out, &module)
-		}
-		if server.err != nil {
-			return
-		}
-		dir := filepath.Join(os.TempDir(), "pinstatus-nats-server-"+module.Version)
-		server.path = filepath.Join(dir, "nats-server")
-		cmd := exec.Command("go", "build", "-o", server.path, "github.com/nats-io/nats-server/v2")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			server.err = fmt.Errorf("%w: %s", err, out)
-		}
-	})
+	server.once.Do(func() { server.path, server.err = buildServer() })
 	if server.err != nil {
 		tb.Fatalf("build nats-server: %v", server.err)
 	}
 	return server.path
+}
+
+// buildServer builds nats-server into the folder of temporary files, under a name of its
+// version: the next test binary finds it built.
+func buildServer() (path string, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "go", "list", "-m", "-json", "github.com/nats-io/nats-server/v2").Output()
+	if err != nil {
+		return "", err
+	}
+	var module struct{ Version string }
+	if err := json.Unmarshal(out, &module); err != nil {
+		return "", err
+	}
+	dir := filepath.Join(os.TempDir(), "pinstatus-test-nats-server-"+module.Version)
+	path = filepath.Join(dir, "nats-server")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	own, err := os.MkdirTemp(dir, "build") // another test binary may build it at the same time
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(own) }()
+	built := filepath.Join(own, "nats-server")
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", built, "github.com/nats-io/nats-server/v2") //nolint:gosec // a path of ours
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return path, os.Rename(built, path)
 }
 
 // freePorts are ports of the clusters' address that nobody listened on a moment ago.
@@ -248,12 +267,16 @@ func freePorts(tb testing.TB, n int) []int {
 	tb.Helper()
 	var ports []int
 	for range n {
-		l, err := net.Listen("tcp", clusterHost+":0")
+		l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", clusterHost+":0")
 		if err != nil {
 			tb.Fatal(err)
 		}
 		defer func() { _ = l.Close() }()
-		ports = append(ports, l.Addr().(*net.TCPAddr).Port)
+		addr, err := net.ResolveTCPAddr("tcp", l.Addr().String())
+		if err != nil {
+			tb.Fatal(err)
+		}
+		ports = append(ports, addr.Port)
 	}
 	return ports
 }

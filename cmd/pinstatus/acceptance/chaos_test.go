@@ -124,21 +124,21 @@ func TestChaosCluster(t *testing.T) {
 	f.answer(2)
 	f.spread(4)
 	rng := rand.New(rand.NewPCG(*chaosSeed, 1))
-	any := func() int { all := f.running(); return all[rng.IntN(len(all))] }
+	one := func() int { all := f.running(); return all[rng.IntN(len(all))] }
 	shard := 0
 	faults := []fault{
 		{"projector killed", func() func() {
-			f.killProjector(any())
+			f.killProjector(one())
 			return func() { f.scale(4) }
 		}},
 		{"projector stopped", func() func() {
-			i := any()
+			i := one()
 			f.projectors[i].stop()
 			f.projectors[i] = nil
 			return func() { f.scale(4) }
 		}},
 		{"projector frozen beyond its lease", func() func() {
-			thaw := f.freezeProjector(any())
+			thaw := f.freezeProjector(one())
 			f.spread(3)
 			return thaw
 		}},

@@ -30,7 +30,6 @@ type fleet struct {
 	store            *redisstore.Store
 	projectors       []*process // nil where none runs
 	queries          []*process
-	projectorOptions []string
 }
 
 // newFleet makes the streams on the servers.
@@ -74,7 +73,7 @@ func (f *fleet) scale(n int) {
 			f.projectors = append(f.projectors, nil)
 		}
 		if f.projectors[i] == nil {
-			f.projectors[i] = f.launch("project", f.projectorNATS(i), f.projectorRedis(i), f.projectorOptions...)
+			f.projectors[i] = f.launch("project", f.projectorNATS(i), f.projectorRedis(i))
 		}
 	}
 }
@@ -203,8 +202,8 @@ func (f *fleet) freezeProjector(i int) (thaw func()) {
 // publishing publishes messages side by side, each again and again until it is acknowledged.
 type publishing struct {
 	acked atomic.Int64
-	done  chan struct{}
 	last  atomic.Uint64 // highest sequence acknowledged
+	done  chan struct{}
 }
 
 func (f *fleet) publish(messages []*nats.Msg) *publishing {
@@ -214,14 +213,8 @@ func (f *fleet) publish(messages []*nats.Msg) *publishing {
 	for range 32 {
 		wg.Go(func() {
 			for m := range work {
-				sequence := f.broker.send(m)
+				p.raise(f.broker.send(m))
 				p.acked.Add(1)
-				for {
-					last := p.last.Load()
-					if sequence <= last || p.last.CompareAndSwap(last, sequence) {
-						break
-					}
-				}
 			}
 		})
 	}
@@ -234,6 +227,14 @@ func (f *fleet) publish(messages []*nats.Msg) *publishing {
 		wg.Wait()
 	}()
 	return p
+}
+
+func (p *publishing) raise(sequence uint64) {
+	for last := p.last.Load(); last < sequence; last = p.last.Load() {
+		if p.last.CompareAndSwap(last, sequence) {
+			return
+		}
+	}
 }
 
 // reaches waits until n of the messages are acknowledged.

@@ -134,8 +134,7 @@ func (f *fleet) ask(ctx context.Context, working *sync.WaitGroup, perSecond int)
 					a.wrong = append(a.wrong, err)
 					a.mu.Unlock()
 				}
-				for now := most[code].Load(); entries > now && !most[code].CompareAndSwap(now, entries); now = most[code].Load() {
-				}
+				raise(&most[code], entries)
 			}
 		})
 	}
@@ -148,4 +147,13 @@ func (a *asking) report(tb testing.TB) {
 	tb.Logf("%d questions in %v, %.0f a second; %d more were not asked in time", a.answers.Load(), took.Round(time.Millisecond),
 		float64(a.answers.Load())/took.Seconds(), a.late.Load())
 	report(tb, "answers under load", a.wrong)
+}
+
+// raise sets v to n if that is more.
+func raise(v *atomic.Int64, n int64) {
+	for now := v.Load(); now < n; now = v.Load() {
+		if v.CompareAndSwap(now, n) {
+			return
+		}
+	}
 }

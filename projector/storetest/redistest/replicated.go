@@ -35,7 +35,7 @@ func StartReplicated(tb testing.TB, shards int, args ...string) *Replicated {
 	}
 	for _, replica := range c.Replicas {
 		replica.waitFor("the replica to have caught up", func() bool {
-			return strings.Contains(replica.info("replication"), "master_link_status:up")
+			return strings.Contains(replica.replication(), "master_link_status:up")
 		})
 	}
 	c.URL = "redis+cluster://" + strings.Join(c.Addrs, ",")
@@ -45,7 +45,7 @@ func StartReplicated(tb testing.TB, shards int, args ...string) *Replicated {
 // WaitPrimary waits until a server is a primary.
 func (c *Replicated) WaitPrimary(s *Server) {
 	s.waitFor("the replica to be the primary", func() bool {
-		return strings.Contains(s.info("replication"), "role:master")
+		return strings.Contains(s.replication(), "role:master")
 	})
 	c.waitReadyAt(s)
 }

@@ -41,7 +41,7 @@ func StartSentinel(tb testing.TB, args ...string) *Sentinel {
 	s.launch()
 	s.waitFor("the sentinel to know the replica", func() bool {
 		replicas, _ := s.Do("SENTINEL", "REPLICAS", "mymaster").([]any)
-		return len(replicas) == 1 && strings.Contains(replica.info("replication"), "master_link_status:up")
+		return len(replicas) == 1 && strings.Contains(replica.replication(), "master_link_status:up")
 	})
 	return s
 }
@@ -54,7 +54,7 @@ func (s *Sentinel) Failover() {
 		return err == nil
 	})
 	s.waitFor("the replica to be the primary", func() bool {
-		return strings.Contains(s.Replica.info("replication"), "role:master")
+		return strings.Contains(s.Replica.replication(), "role:master")
 	})
 }
 

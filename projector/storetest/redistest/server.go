@@ -184,10 +184,10 @@ func (s *Server) try(args ...any) (any, error) {
 	return v, err
 }
 
-// info is a section of what the server says of itself; empty if it does not answer, as when
-// it changes its role.
-func (s *Server) info(section string) string {
-	v, _ := s.try("INFO", section)
+// replication is what the server says of its role; empty if it does not answer, as when it
+// changes it.
+func (s *Server) replication() string {
+	v, _ := s.try("INFO", "replication")
 	text, _ := v.(string)
 	return text
 }
