@@ -12,11 +12,15 @@ BENCHSTAT_VERSION     := v0.0.0-20260908200009-22c9c6c9d4da
 GOLANGCI_LINT := $(TOOLS)/golangci-lint@$(GOLANGCI_LINT_VERSION)/golangci-lint
 BENCHSTAT     := $(TOOLS)/benchstat@$(BENCHSTAT_VERSION)/benchstat
 
-# What a caller may set: make bench BENCH=Fold COUNT=10
+# What a caller may set: make bench BENCH=Fold COUNT=10, make chaos SEEDS=100000 FAULTS=200
 PKG      ?= ./...
 BENCH    ?= .
 COUNT    ?= 6
 FUZZTIME ?= 30s
+SEEDS    ?= 10000
+SEED     ?= $(shell date +%s)
+EVENTS   ?= 100000
+FAULTS   ?= 40
 
 # Never from the cache, which does not know that they read files and build a command that
 # lie outside of their module.
@@ -45,6 +49,12 @@ test: servers ## Run all tests under the race detector, then those of the charts
 .PHONY: race
 race: servers ## Run the tests of PKG (./...) under the race detector, uncached
 	$(GO) test -race -count=1 $(PKG)
+
+.PHONY: chaos
+chaos: servers ## Inject faults: SEEDS (10,000) simulated runs, then FAULTS (40) into processes, servers and networks
+	$(GO) test ./projector/simulation -run 'Simulation|Planted' -seeds=$(SEEDS) -timeout 2h
+	$(GO) test ./cmd/pinstatus/acceptance -run 'Chaos' -v -timeout 2h \
+		-chaos.events=$(EVENTS) -chaos.faults=$(FAULTS) -chaos.seed=$(SEED)
 
 .PHONY: charts
 charts: servers ## Copy the alerts and the dashboard into the chart, and test it

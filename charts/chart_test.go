@@ -46,6 +46,8 @@ func TestObjects(t *testing.T) {
 			Service pins-projector-admin pins-query pins-query-admin
 			Deployment pins-projector pins-query
 			Job pins-streams
+			CronJob pins-snapshots
+			PersistentVolumeClaim pins-snapshots
 			PodDisruptionBudget pins-projector pins-query
 			HorizontalPodAutoscaler pins-query
 			NetworkPolicy pins-projector pins-query
@@ -68,6 +70,8 @@ func TestObjects(t *testing.T) {
 			add("Service", names(m.services))
 			add("Deployment", names(m.deployments))
 			add("Job", names(m.jobs))
+			add("CronJob", names(m.cronJobs))
+			add("PersistentVolumeClaim", names(m.claims))
 			add("PodDisruptionBudget", names(m.budgets))
 			add("HorizontalPodAutoscaler", names(m.autoscalers))
 			add("NetworkPolicy", names(m.networkPolicies))
@@ -102,6 +106,11 @@ func TestRefusedValues(t *testing.T) {
 		{"config: {tenants: [{id: acme}]}", "pinTypes"},
 		{tenant + "replicas: 3", "replicas"}, // a name that there is not
 		{tenant + "projector: {replicas: -1}", "replicas"},
+		{tenant + "projector: {leaseTime: five}", "leaseTime"},
+		{tenant + "nats: {tls: {secret: s, certificate: tls.crt}}", "key"},
+		{tenant + "redis: {tls: {secret: s, key: tls.key}}", "key"},
+		{tenant + "snapshots: {keep: 0}", "keep"},
+		{tenant + "snapshots: {accessModes: [ReadOnlyMany]}", "accessModes"},
 		{tenant + "streams: {replicas: 7}", "replicas"},
 		{tenant + "image: {digest: latest}", "digest"},
 		{tenant + "log: {level: verbose}", "level"},
@@ -164,6 +173,8 @@ func TestNotes(t *testing.T) {
 		{"everything", "http://pins-query.pins:8443\n"},
 		{"bare", "`pinstatus streams apply` has been run"},
 		{"bare", "projector.replicas is 0"},
+		{"one", "nobody takes over from it"},
+		{"one", "streams.maxAge is 720h and snapshots.enabled is off"},
 	} {
 		if notes := render(t, c.values).notes; !strings.Contains(notes, c.want) {
 			t.Errorf("%s: notes do not say %q:\n%s", c.values, c.want, notes)

@@ -70,7 +70,7 @@ func TestPodsRunTheCommand(t *testing.T) {
 				if e.Name != "GOMEMLIMIT" && !known[e.Name] {
 					t.Errorf("`pinstatus %s` does not know %s", strings.Join(c.Args, " "), e.Name)
 				}
-				if e.Name == "PINSTATUS_CONFIG" && !mounted(c, e.Value) || e.Name == "PINSTATUS_NATS_CREDS" && !mounted(c, e.Value) {
+				if strings.HasPrefix(e.Value, "/") && !mounted(pod.Spec, e.Value) {
 					t.Errorf("%s: nothing is mounted for %s", e.Name, e.Value)
 				}
 				name, addr := strings.CutSuffix(e.Name, "_ADDR")
@@ -102,8 +102,19 @@ func variables(t *testing.T, binary string, command ...string) map[string]bool {
 	return known
 }
 
-func mounted(c corev1.Container, path string) bool {
-	return slices.ContainsFunc(c.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == filepath.Dir(path) })
+// mounted reports whether a file is in a volume, and, where that says which files it holds,
+// among them.
+func mounted(pod corev1.PodSpec, file string) bool {
+	return slices.ContainsFunc(pod.Containers[0].VolumeMounts, func(m corev1.VolumeMount) bool {
+		if m.MountPath != filepath.Dir(file) {
+			return false
+		}
+		i := slices.IndexFunc(pod.Volumes, func(v corev1.Volume) bool { return v.Name == m.Name })
+		if i < 0 || pod.Volumes[i].Secret == nil || pod.Volumes[i].Secret.Items == nil {
+			return i >= 0
+		}
+		return slices.ContainsFunc(pod.Volumes[i].Secret.Items, func(k corev1.KeyToPath) bool { return k.Path == filepath.Base(file) })
+	})
 }
 
 // Services are probed on their admin port, and given the time that they need to end.
@@ -111,7 +122,7 @@ func TestServicesLifecycle(t *testing.T) {
 	for name, pod := range everyPod(t) {
 		t.Run(name, func(t *testing.T) {
 			c := pod.Spec.Containers[0]
-			if c.Args[0] == "streams" {
+			if c.Args[0] == "streams" || c.Args[0] == "snapshot" {
 				return
 			}
 			for name, probe := range map[string]*corev1.Probe{"/livez": c.LivenessProbe, "/readyz": c.ReadinessProbe} {
@@ -207,9 +218,10 @@ func subset(labels, of map[string]string) bool {
 func TestSecrets(t *testing.T) {
 	m := render(t, "everything")
 	for name, want := range map[string]string{
-		"pins-projector": "projector.creds projector-url",
-		"pins-query":     "query.creds query-url",
-		"pins-streams":   "operator.creds",
+		"pins-projector": "projector.creds ca.crt tls.crt tls.key ca.crt projector-url",
+		"pins-query":     "query.creds ca.crt tls.crt tls.key ca.crt query-url",
+		"pins-streams":   "operator.creds ca.crt tls.crt tls.key",
+		"pins-snapshots": "operator.creds ca.crt tls.crt tls.key ca.crt tools-url",
 	} {
 		pod := m.pods()[name]
 		var got []string
@@ -269,11 +281,69 @@ func TestStreamsJobNeedsNothingOfTheChart(t *testing.T) {
 	}
 }
 
-// The order of the projectors' rollout, and why, is in the chart's README.
-func TestOneProjectorAtATime(t *testing.T) {
+// A projector that is rolled out takes its share before one goes, and what one has can be
+// taken over by another, which a single failure should not have taken as well.
+func TestProjectorsReplaceEachOther(t *testing.T) {
 	d := render(t, "minimal").deployments["live-pinstatus-projector"]
-	if *d.Spec.Replicas != 1 || d.Spec.Strategy.Type != "Recreate" {
-		t.Errorf("%d replicas, strategy %s: want 1, Recreate", *d.Spec.Replicas, d.Spec.Strategy.Type)
+	if *d.Spec.Replicas < 2 {
+		t.Errorf("%d replicas, want 2 at least", *d.Spec.Replicas)
+	}
+	r := d.Spec.Strategy.RollingUpdate
+	if d.Spec.Strategy.Type != "RollingUpdate" || r.MaxUnavailable.IntValue() != 0 || r.MaxSurge.IntValue() != 1 {
+		t.Errorf("strategy %+v", d.Spec.Strategy)
+	}
+	for name, d := range render(t, "everything").deployments {
+		var spread []string
+		for _, c := range d.Spec.Template.Spec.TopologySpreadConstraints {
+			if !subset(c.LabelSelector.MatchLabels, d.Spec.Template.Labels) || c.WhenUnsatisfiable != corev1.ScheduleAnyway {
+				t.Errorf("%s: %+v", name, c)
+			}
+			spread = append(spread, c.TopologyKey)
+		}
+		if want := []string{"topology.kubernetes.io/zone", "kubernetes.io/hostname"}; !slices.Equal(spread, want) {
+			t.Errorf("%s: spread over %q, want %q", name, spread, want)
+		}
+	}
+}
+
+// What the job saves is where projectors look, and they cannot change it.
+func TestSnapshots(t *testing.T) {
+	const folder = "/var/lib/pinstatus/snapshots"
+	for values, claim := range map[string]string{"everything": "pins-snapshots", "bare": "shared"} {
+		m := render(t, values)
+		for name, pod := range m.pods() {
+			component := pod.Labels["app.kubernetes.io/component"]
+			mount := slices.IndexFunc(pod.Spec.Containers[0].VolumeMounts, func(v corev1.VolumeMount) bool { return v.MountPath == folder })
+			if component != "projector" && component != "snapshots" {
+				if mount >= 0 {
+					t.Errorf("%s: has the snapshots", name)
+				}
+				continue
+			}
+			if mount < 0 || pod.Spec.Containers[0].VolumeMounts[mount].ReadOnly != (component == "projector") {
+				t.Errorf("%s: mounts %+v", name, pod.Spec.Containers[0].VolumeMounts)
+			}
+			volume := pod.Spec.Volumes[len(pod.Spec.Volumes)-1]
+			if volume.PersistentVolumeClaim == nil || volume.PersistentVolumeClaim.ClaimName != claim {
+				t.Errorf("%s: volume %+v, want the claim %s", name, volume, claim)
+			}
+			if args := strings.Join(pod.Spec.Containers[0].Args, " "); !strings.Contains(args, folder) {
+				t.Errorf("%s: `pinstatus %s` does not know the folder", name, args)
+			}
+		}
+	}
+	m := render(t, "everything")
+	spec := m.claims["pins-snapshots"].Spec
+	if *spec.StorageClassName != "nfs" || spec.Resources.Requests.Storage().String() != "50Gi" ||
+		!slices.Equal(spec.AccessModes, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteMany}) {
+		t.Errorf("claim %+v", spec)
+	}
+	job := m.cronJobs["pins-snapshots"].Spec
+	if job.Schedule != "7 * * * *" || job.ConcurrencyPolicy != "Forbid" {
+		t.Errorf("job %+v", job)
+	}
+	if n := len(render(t, "minimal").claims) + len(render(t, "minimal").cronJobs); n != 0 {
+		t.Errorf("%d objects for snapshots that nobody asked for", n)
 	}
 }
 

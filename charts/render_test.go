@@ -31,6 +31,8 @@ type manifests struct {
 	services        map[string]*corev1.Service
 	deployments     map[string]*appsv1.Deployment
 	jobs            map[string]*batchv1.Job
+	cronJobs        map[string]*batchv1.CronJob
+	claims          map[string]*corev1.PersistentVolumeClaim
 	budgets         map[string]*policyv1.PodDisruptionBudget
 	autoscalers     map[string]*autoscalingv2.HorizontalPodAutoscaler
 	networkPolicies map[string]*networkingv1.NetworkPolicy
@@ -39,7 +41,7 @@ type manifests struct {
 }
 
 // valuesFiles are the values that the chart is tested with.
-var valuesFiles = []string{"minimal", "everything", "bare"}
+var valuesFiles = []string{"minimal", "everything", "bare", "one"}
 
 func loadChart(t *testing.T) *chart.Chart {
 	t.Helper()
@@ -119,6 +121,10 @@ func (m *manifests) add(t *testing.T, file, document string) {
 		put(t, &m.deployments, head.Name, document)
 	case "batch/v1 Job":
 		put(t, &m.jobs, head.Name, document)
+	case "batch/v1 CronJob":
+		put(t, &m.cronJobs, head.Name, document)
+	case "v1 PersistentVolumeClaim":
+		put(t, &m.claims, head.Name, document)
 	case "policy/v1 PodDisruptionBudget":
 		put(t, &m.budgets, head.Name, document)
 	case "autoscaling/v2 HorizontalPodAutoscaler":
@@ -152,7 +158,7 @@ func put[T any](t *testing.T, objects *map[string]*T, name, document string) {
 	(*objects)[name] = object
 }
 
-// pods are the pods of all Deployments and Jobs, by their object's name.
+// pods are the pods of all Deployments, Jobs and CronJobs, by their object's name.
 func (m *manifests) pods() map[string]corev1.PodTemplateSpec {
 	pods := map[string]corev1.PodTemplateSpec{}
 	for name, d := range m.deployments {
@@ -160,6 +166,9 @@ func (m *manifests) pods() map[string]corev1.PodTemplateSpec {
 	}
 	for name, j := range m.jobs {
 		pods[name] = j.Spec.Template
+	}
+	for name, j := range m.cronJobs {
+		pods[name] = j.Spec.JobTemplate.Spec.Template
 	}
 	return pods
 }

@@ -11,15 +11,15 @@ import (
 const (
 	// Partitions that were read one by one are read together again after so long in health.
 	joinAfter = 10 * time.Second
-	// and when the places of the last and the first differ by no more than this: together
-	// they are read from the place of the last.
+	// They are read together only while the places of the last and the first differ by no
+	// more than this: together they are read from the place of the last, and the others wait.
 	joinWithin = 50_000
 )
 
 // Assign sets which partitions are read. It returns once the reading of those that are no
 // longer assigned has ended, with the batch in hand finished; of those that are new it has
-// not begun then. Before the first call nothing is read. The error is ctx's, or says that
-// there is no such assignment.
+// not begun then. What stays assigned is read on without being opened again. Before the
+// first call nothing is read. The error is ctx's, or says that there is no such assignment.
 func (c *Consumer) Assign(ctx context.Context, a Assignment) error {
 	if err := a.validate(); err != nil {
 		return err
@@ -137,7 +137,7 @@ func (c *Consumer) joinable(want Assignment, lanes []*lane) bool {
 		}
 		low, high = min(low, place), max(high, place)
 	}
-	return high-low <= joinWithin
+	return high-low <= c.opts.joinWithin
 }
 
 // fits reports whether the lane is one of an assignment's.

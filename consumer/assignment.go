@@ -8,6 +8,7 @@ import (
 // Assignment says which partitions are to be read. The number of partitions is that of the
 // views that are made of them: a message's partition is computed from its subject, and only
 // where the stream spreads keys over as many can the broker be asked for one partition alone.
+// Elsewhere everything is read, and what is not assigned left out.
 type Assignment struct {
 	Partitions int   // of how many
 	Own        []int // the ones to read, sorted; all of them is read fastest

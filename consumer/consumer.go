@@ -2,11 +2,15 @@
 // what it read to a Handler; it keeps the broker's streams in order and writes dead
 // letters.
 //
-// It reads through one consumer that acknowledges nothing: the Handler keeps the place. So
-// there are no redeliveries, no timers, and nothing to lose on the broker. What the consumer
+// It reads through consumers that acknowledge nothing: the Handler keeps the place. So
+// there are no redeliveries, no timers, and nothing to lose on the broker. What a Consumer
 // vouches for is that a Handler gets every message of a partition once, in order and without
 // a gap, from the place that the Handler named. It proves that by the consumer sequence of
 // each message, and begins again from the Handler's place whenever it cannot.
+//
+// All partitions are read by one consumer of the broker, which is fastest. Where only some
+// are assigned, or one of them is in trouble, each is read by a consumer of its own, with a
+// filter on the subjects that the partition is stored under.
 package consumer
 
 import (
@@ -79,7 +83,10 @@ type Stream struct {
 // Handler takes what the consumer reads. The projector is one.
 type Handler interface {
 	// Open is called before partitions are read, and again after every loss of place. It
-	// returns, for each of them, the sequence up to which it has everything.
+	// returns, for each of them, the sequence up to which it has everything. It may be called
+	// for several partitions or for one of them, and for different ones at the same time. An
+	// error other than ErrRewind keeps only those partitions from being read for which it
+	// comes back when they are opened one by one.
 	Open(ctx context.Context, s Stream, partitions []int) ([]uint64, error)
 
 	// Handle takes the next batch of a partition. It is called by one goroutine for each

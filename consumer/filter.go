@@ -49,7 +49,7 @@ func (a *api) filter(ctx context.Context, s Stream, partitions, p int, from uint
 const refilter = time.Minute
 
 // errOtherwise ends a reading that can go on in a better way.
-var errOtherwise = errors.New("the partitions can be asked for one by one")
+var errOtherwise = errors.New("the partitions are better read one by one")
 
 // awaitFilter waits until a lane that has to read everything can go on by filters, and then
 // ends its reading.

@@ -407,6 +407,42 @@ func TestOnePartitionsTroubleIsItsOwn(t *testing.T) {
 	}
 }
 
+// Partitions that are up to date do not wait for one that starts from far behind.
+func TestOnePartitionFarBehind(t *testing.T) {
+	const events = 3000
+	_, js := broker(t, 4)
+	publish(t, js, 0, events, 300)
+	rec := newRecorder()
+	first := true
+	rec.open = func(_ Stream, place []uint64) error {
+		if first {
+			copy(place, []uint64{events, events, 0, events})
+			first = false
+		}
+		return nil
+	}
+	release := make(chan struct{})
+	rec.handle = func(ctx context.Context, b *Batch) error {
+		if b.Partition == 2 {
+			select {
+			case <-release:
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+		return nil
+	}
+	o := quick(t, js, rec)
+	o.joinWithin, o.joinAfter = 1000, 300*time.Millisecond
+	run(t, o)
+	publish(t, js, events, 100, 100)
+	rec.at(t, events+100, 0, 1, 3)
+	close(release)
+	rec.reached(t, events+100)
+	rec.has(t, js, Assignment{4, []int{2}}, events+100)
+	readBy(t, js, "") // together again
+}
+
 // What was removed before it was read the handler of a filtered partition learns of, before
 // its place moves past it.
 func TestRetentionOvertakesAFilteredReader(t *testing.T) {

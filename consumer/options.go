@@ -26,8 +26,8 @@ type Options struct {
 	MaxBatchBytes int
 
 	// QueueMessages and QueueBytes bound what waits in memory for the Handler, for each
-	// partition: 4 batches if zero. A queue that is full stops the reading of all
-	// partitions.
+	// partition: 4 batches if zero. A queue that is full stops the reading of all partitions
+	// that are read along with it; after a second they are read one by one.
 	QueueMessages int
 	QueueBytes    int
 
@@ -41,9 +41,10 @@ type Options struct {
 	decode func(subject string, header map[string][]string, payload []byte, e *event.Event) error
 	probe  time.Duration // how often the stream and the reading are looked after
 
-	apart     bool          // partitions are read one by one to begin with
-	joinAfter time.Duration // how long partitions are in health before they are read together again
-	refilter  time.Duration // how often a reading that has to read everything looks whether it still has to
+	apart      bool          // partitions are read one by one to begin with
+	joinAfter  time.Duration // how long partitions are in health before they are read together again
+	joinWithin uint64        // how far apart their places may be for that
+	refilter   time.Duration // how often a reading that has to read everything looks whether it still has to
 }
 
 func (o *Options) validate() error {
@@ -85,13 +86,14 @@ func (o *Options) setDefaults() {
 	o.DrainTimeout = withDefault(o.DrainTimeout, 5*time.Second)
 	o.probe = withDefault(o.probe, time.Second)
 	o.joinAfter = withDefault(o.joinAfter, joinAfter)
+	o.joinWithin = withDefault(o.joinWithin, joinWithin)
 	o.refilter = withDefault(o.refilter, refilter)
 	if o.decode == nil {
 		o.decode = event.Decode
 	}
 }
 
-func withDefault[T int | time.Duration](v, otherwise T) T {
+func withDefault[T int | uint64 | time.Duration](v, otherwise T) T {
 	if v == 0 {
 		return otherwise
 	}

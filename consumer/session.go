@@ -118,13 +118,14 @@ func (l *lane) reading(ctx context.Context, s Stream, from []uint64) (*reading, 
 			return c.stamps.at(ctx, s.Created, sequence)
 		},
 	}
-	switch {
-	case a.whole():
-		return g, nil
-	case !l.one():
-		if filterable(s, a.Partitions, g.start()) {
+	if !l.one() {
+		apart := !a.whole() || slices.Max(from)-slices.Min(from) > c.opts.joinWithin
+		if apart && filterable(s, a.Partitions, g.start()) {
 			return nil, &restart{reasonOtherwise, errOtherwise}
 		}
+		return g, nil
+	}
+	if a.whole() {
 		return g, nil
 	}
 	var err error

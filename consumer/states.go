@@ -67,7 +67,7 @@ func (s *states) ask(ctx context.Context) {
 		call.info, call.err = s.api.info(ctx)
 		close(call.done)
 		if took := time.Since(asked); took > quickAnswer {
-			time.Sleep(min(took, longestPause))
+			<-time.After(min(took, longestPause))
 		}
 	}
 }

@@ -34,7 +34,10 @@ type service struct {
 	CapDrop         []string          `yaml:"cap_drop"`
 	SecurityOpt     []string          `yaml:"security_opt"`
 	StopGracePeriod string            `yaml:"stop_grace_period"`
-	Healthcheck     struct {
+	Deploy          struct {
+		Replicas int `yaml:"replicas"`
+	} `yaml:"deploy"`
+	Healthcheck struct {
 		Test     []string `yaml:"test"`
 		Interval string   `yaml:"interval"`
 		Timeout  string   `yaml:"timeout"`
@@ -65,6 +68,9 @@ func TestCompose(t *testing.T) {
 	for name, s := range c.Services {
 		if !pinned.MatchString(s.Image) {
 			t.Errorf("%s: image %s is not pinned to a version", name, s.Image)
+		}
+		if s.Deploy.Replicas > 1 && len(s.Ports) > 0 {
+			t.Errorf("%s: %d containers cannot have one port %q", name, s.Deploy.Replicas, s.Ports)
 		}
 		for _, p := range s.Ports {
 			if !strings.HasPrefix(p, "127.0.0.1:") {

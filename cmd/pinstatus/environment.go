@@ -31,6 +31,7 @@ func shared() *pflag.FlagSet {
 	o.configured(f, "")
 	o.stream(f)
 	o.limits(f)
+	o.project(f)
 	o.logging(f)
 	return f
 }

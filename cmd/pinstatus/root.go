@@ -39,7 +39,7 @@ capitals, with _ for -. A flag on the command line wins.`,
 	root.SetErr(errOut)
 	root.AddCommand(
 		newServe(), newProject(), newQuery(),
-		newStreams(), newPartitions(), newRebuild(), newVerify(), newErase(), newDeadLetters(),
+		newStreams(), newPartitions(), newRebuild(), newVerify(), newSnapshot(), newErase(), newDeadLetters(),
 		newPublish(), newSimulate(), newKey(), newVersion(),
 	)
 	return root

@@ -6,9 +6,12 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/nats-io/jwt/v2"
@@ -22,6 +25,7 @@ type trust struct {
 	server        string // in the names of its flags
 	name          string // of the server, for people
 	ca, cert, key string
+	asked         atomic.Bool // whether a server has asked for a certificate, and there is none
 }
 
 func (t *trust) flags(f *pflag.FlagSet, server, name string) {
@@ -50,13 +54,18 @@ func (t *trust) config() (*tls.Config, error) {
 			return nil, fmt.Errorf("--%s-tls-ca: %s holds no certificate", t.server, t.ca)
 		}
 	}
-	if t.cert != "" {
-		if _, err := t.pair(); err != nil {
-			return nil, err
+	if t.cert == "" {
+		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			t.asked.Store(true)
+			return &tls.Certificate{}, nil // none
 		}
-		// Read anew for each handshake: certificates are renewed under a running process.
-		c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return t.pair() }
+		return c, nil
 	}
+	if _, err := t.pair(); err != nil {
+		return nil, err
+	}
+	// Read anew for each handshake: certificates are renewed under a running process.
+	c.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return t.pair() }
 	return c, nil
 }
 
@@ -81,7 +90,10 @@ type flagError struct {
 }
 
 func (e *flagError) Error() string { return "--" + e.flag + ": " + e.err.Error() }
-func (e *flagError) Unwrap() error { return e.err }
+
+// Unwrap is for errors.Is and errors.As. It returns a list because the Redis client takes what
+// errors.Unwrap gives for the whole error.
+func (e *flagError) Unwrap() []error { return []error{e.err} }
 
 func (t *trust) blame(flag string, err error) error { return &flagError{t.server + "-" + flag, err} }
 
@@ -104,12 +116,22 @@ func (t *trust) explain(err error) error {
 	// An alert that the server sent: it has no type of its own.
 	case errors.As(err, &remote) && remote.Op == "remote error" && strings.Contains(remote.Err.Error(), "certificate"):
 		return t.blame("tls-cert", fmt.Errorf("%s misses a certificate that it accepts: %w", t.name, err))
+	// The same, where the alert was lost when the server closed the connection.
+	case t.asked.Load() && (errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)):
+		return t.blame("tls-cert", fmt.Errorf("not given, and %s asks for a certificate: %w", t.name, err))
 	}
 	return err
 }
 
 // explained is a hook of a Redis client that explains why it cannot connect.
 type explained struct{ trust *trust }
+
+func (e explained) explain(err error) error {
+	if redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") {
+		return e.trust.blame("url", err)
+	}
+	return e.trust.explain(err)
+}
 
 func (e explained) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -123,7 +145,7 @@ func (e explained) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
 		err := next(ctx, cmd)
 		if err != nil {
-			err = e.trust.explain(err)
+			err = e.explain(err)
 			cmd.SetErr(err)
 		}
 		return err

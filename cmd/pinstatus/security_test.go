@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -122,7 +123,8 @@ func TestExplain(t *testing.T) {
 		{name: "credentials", o: options{natsCreds: "x.creds"}, err: nats.ErrAuthorization, nats: "--nats-creds: "},
 		{name: "NKey", o: options{natsNKey: "x.nk"}, err: nats.ErrAuthRevoked, nats: "--nats-nkey: "},
 	}
-	for _, tt := range tests {
+	for i := range tests {
+		tt := &tests[i]
 		t.Run(tt.name, func(t *testing.T) {
 			tt.o.natsTrust.server, tt.o.natsTrust.name = "nats", "NATS"
 			got := tt.o.natsTrust.explain(tt.err)
@@ -137,6 +139,11 @@ func TestExplain(t *testing.T) {
 				t.Errorf("of NATS explained as %q, want it to begin with %q", got, want)
 			}
 		})
+	}
+	asking := &trust{server: "redis", name: "Redis"}
+	asking.asked.Store(true)
+	if got, want := asking.explain(fmt.Errorf("read: %w", syscall.ECONNRESET)).Error(), "--redis-tls-cert: not given"; !strings.HasPrefix(got, want) {
+		t.Errorf("cut by a server that asked for a certificate: %q, want it to begin with %q", got, want)
 	}
 	if err := (&trust{}).explain(nil); err != nil {
 		t.Errorf("success is explained as %v", err)

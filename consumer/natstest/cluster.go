@@ -33,10 +33,10 @@ type Node struct {
 	Name string
 	URL  string
 
-	tb      testing.TB
-	binary  string
-	config  string
-	proc    *child.Process
+	tb     testing.TB
+	binary string
+	config string
+	proc   *child.Process
 }
 
 // StartCluster builds nats-server from its module and runs so many of them, on an address of

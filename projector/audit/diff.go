@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pinstatus/pinstatus/consumer/event"
 	"github.com/pinstatus/pinstatus/projector/fold"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
@@ -169,7 +170,7 @@ func elementName(v reflect.Value, i int) string {
 func number(path string, n int64) string {
 	name := path[strings.LastIndexByte(path, '.')+1:]
 	switch {
-	case n == 0:
+	case n == 0, n == event.Absent:
 		return ""
 	case strings.HasSuffix(name, "At"), name == "LockStart", name == "LockEnd", name == "LastSuccess":
 		return time.Unix(0, n).UTC().Format(time.RFC3339Nano)

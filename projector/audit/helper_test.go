@@ -10,7 +10,7 @@ import (
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-// purgeBefore removes the events of a key that its newest erasure made void, and returns how
+// purgeBefore removes the events of a key that its latest erasure made void, and returns how
 // many those were.
 func (f *fixture) purgeBefore(family string, k view.Key) uint64 {
 	f.TB.Helper()
@@ -20,6 +20,7 @@ func (f *fixture) purgeBefore(family string, k view.Key) uint64 {
 	}
 	subject := "pinstatus.p." + strconv.Itoa(k.Partition(partitions)) + "." + family + "." + k.Tenant + "." + event.EscapeToken(k.ID)
 	var erasure uint64
+	var erasedAt int64
 	for seq := uint64(1); ; {
 		m, err := stream.GetMsg(f.TB.Context(), seq, jetstream.WithGetMsgSubject(subject))
 		if err != nil {
@@ -30,8 +31,8 @@ func (f *fixture) purgeBefore(family string, k view.Key) uint64 {
 		if err := event.Decode(published, m.Header, m.Data, &e); err != nil {
 			f.TB.Fatal(err)
 		}
-		if e.Type == event.CodeErased || e.Type == event.AccountDeleted {
-			erasure = m.Sequence
+		if erases := e.Type == event.CodeErased || e.Type == event.AccountDeleted; erases && e.Time > erasedAt {
+			erasure, erasedAt = m.Sequence, e.Time
 		}
 		seq = m.Sequence + 1
 	}

@@ -185,6 +185,9 @@ func (r *run) fill(ctx context.Context) error {
 		now := time.Now()
 		_, rate := r.pace.measure()
 		enough := max(closeEnough, uint64(rate*shortRound.Seconds()))
+		if r.opts.enough != 0 {
+			enough = r.opts.enough
+		}
 		if now.Sub(began) < shortRound && end-min(to, end) <= enough {
 			return nil
 		}

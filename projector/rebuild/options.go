@@ -53,6 +53,7 @@ type Options struct {
 	OwnersTimeout time.Duration
 
 	patience time.Duration    // how long an old partition may stand still before it is sealed alone
+	enough   uint64           // sequences that may be left for the last step; 0: by how fast they are folded
 	after    func(Step) error // ends the rebuild as a crash would
 }
 

@@ -2,6 +2,7 @@ package snapshot
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -60,7 +61,11 @@ func (s *shelf) found(stream consumer.Stream) string {
 	if err := f.Close(); err != nil {
 		s.t.Fatal(err)
 	}
-	return filepath.Base(f.(*File).path)
+	file, ok := f.(*File)
+	if !ok {
+		s.t.Fatalf("found a %T", f)
+	}
+	return filepath.Base(file.path)
 }
 
 func (s *shelf) files() []string {
@@ -109,7 +114,7 @@ func TestFindTheNewestThatFits(t *testing.T) {
 			t.Errorf("found %s beside a damaged one, want %s", got, second)
 		}
 	}
-	if got := s.logs.TakeAll(); len(got) != 1 || !strings.Contains(got[0].ContextMap()["error"].(string), "cut off") || got[0].ContextMap()["file"] != newest {
+	if got := s.logs.TakeAll(); len(got) != 1 || !strings.Contains(fmt.Sprint(got[0].ContextMap()["error"]), "cut off") || got[0].ContextMap()["file"] != newest {
 		t.Errorf("logged %+v, want the damaged file once", got)
 	}
 	// A file is read anew once it has changed.

@@ -111,7 +111,7 @@ func cutView(b []byte) (k view.Key, value, rest []byte, ok bool) {
 // cutBytes reads bytes off the front of b that their length stands before.
 func cutBytes(b []byte) (bytes, rest []byte, ok bool) {
 	n, size := binary.Uvarint(b)
-	if size <= 0 || n > uint64(len(b)-size) {
+	if size <= 0 || n > uint64(len(b)-size) { //nolint:gosec // never negative
 		return nil, nil, false
 	}
 	end := size + int(n) //nolint:gosec // bounded by len(b)

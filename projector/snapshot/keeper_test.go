@@ -47,7 +47,7 @@ func TestKeeperSavesWhatIsNeeded(t *testing.T) {
 		k, events := newKeeper(t, s)
 		keep := func(want int) {
 			t.Helper()
-			time.Sleep(DefaultInterval)
+			<-time.After(DefaultInterval)
 			k.keep(t.Context())
 			if names, err := s.autoNames(); err != nil || len(names) != want {
 				t.Fatalf("%v, %v; want %d files", names, err, want)
@@ -98,7 +98,7 @@ func TestKeeperRuns(t *testing.T) {
 		ended := make(chan error)
 		run := func() { ended <- k.Run(ctx) }
 		go run()
-		time.Sleep(DefaultInterval)
+		<-time.After(DefaultInterval)
 		synctest.Wait()
 		if names, err := s.autoNames(); err != nil || len(names) != 1 {
 			t.Errorf("after an interval: %v, %v", names, err)

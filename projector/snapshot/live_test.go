@@ -79,10 +79,10 @@ type system struct {
 	stop      func()
 }
 
-func newSystem(t *testing.T, make func(*testing.T) (store, func())) *system {
+func newSystem(t *testing.T, fresh func(*testing.T) (store, func())) *system {
 	t.Helper()
 	s := &system{t: t, js: natstest.Start(t).JetStream(), stop: func() {}}
-	s.store, s.flush = make(t)
+	s.store, s.flush = fresh(t)
 	if err := consumer.Apply(t.Context(), s.js, consumer.Streams{Partitions: partitions}); err != nil {
 		t.Fatal(err)
 	}

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector/fold"
@@ -43,6 +45,7 @@ type bounds struct {
 	attempts              int // at what the system's going on has made impossible
 	firstPause, lastPause time.Duration
 
+	parallel  int    // partitions whose changes are looked for at a time
 	rounds    int    // how often what has changed is read again
 	keys      int    // that are in memory at a time, of one partition
 	late      int    // events that are folded, which are in memory,
@@ -52,7 +55,7 @@ type bounds struct {
 
 var defaultBounds = bounds{
 	attempts: 8, firstPause: 50 * time.Millisecond, lastPause: 2 * time.Second,
-	rounds: 64, keys: 1 << 18, late: 1 << 12, lateBytes: 16 << 20, margin: 1 << 12,
+	parallel: 4, rounds: 64, keys: 1 << 17, late: 1 << 12, lateBytes: 16 << 20, margin: 1 << 12,
 }
 
 func (o *Source) validate() error {
@@ -131,7 +134,7 @@ func save(ctx context.Context, o *Source, path string) (_ *Info, err error) {
 
 // syncDir makes a rename survive a power failure.
 func syncDir(path string) error {
-	d, err := os.Open(path) //nolint:gosec // the caller says which
+	d, err := os.Open(path)
 	if err != nil {
 		return err
 	}
@@ -149,10 +152,12 @@ type saver struct {
 
 	generation view.Generation
 	stream     consumer.Stream
-	file       *os.File
-	out        *writer
 	spool      *spool
 	parts      []*saving
+
+	writing sync.Mutex // one partition after the other
+	file    *os.File
+	out     *writer
 }
 
 // run saves all partitions. Those that cannot be saved at once, because the store or the
@@ -220,11 +225,17 @@ func (s *saver) attempt(ctx context.Context) error {
 			return err
 		}
 	}
+	var group errgroup.Group
+	group.SetLimit(s.bounds.parallel)
 	for _, p := range pending {
 		if p.failed == nil {
-			p.failed = p.finish(ctx)
+			group.Go(func() error {
+				p.failed = p.finish(ctx)
+				return nil
+			})
 		}
 	}
+	_ = group.Wait() // each partition has its own error
 	return s.failure()
 }
 

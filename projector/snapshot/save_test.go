@@ -52,7 +52,7 @@ func (w *world) check(path string) *Info {
 // What is saved while everything changes is the fold up to where it says.
 func TestSaveUnderway(t *testing.T) {
 	saved, failed, folded := 0, map[string]int{}, 0
-	dir := t.TempDir()
+	dir, ctx := t.TempDir(), t.Context()
 	rapid.Check(t, func(t *rapid.T) {
 		w := newWorld(t)
 		publish := func() {
@@ -120,7 +120,7 @@ func TestSaveUnderway(t *testing.T) {
 			source.Policy = nil
 		}
 		path := filepath.Join(dir, "file")
-		info, err := Save(context.Background(), source, path)
+		info, err := Save(ctx, source, path)
 		if err != nil {
 			var again *retryError
 			if !errors.As(err, &again) && !strings.Contains(err.Error(), "change all the time") {

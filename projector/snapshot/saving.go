@@ -84,7 +84,10 @@ func (p *saving) finish(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := p.write(at, late); err != nil {
+	p.writing.Lock()
+	err = p.write(at, late)
+	p.writing.Unlock()
+	if err != nil {
 		return err
 	}
 	p.at, p.saved = at, true

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"sync"
 
 	"github.com/pinstatus/pinstatus/projector/view"
 )
@@ -19,7 +20,19 @@ type record struct {
 // spool is a file of copies, of all partitions. It is gone once it is closed.
 type spool struct {
 	file *os.File
-	end  int64
+
+	mu  sync.Mutex
+	end int64
+}
+
+// write appends to the spool, and returns where.
+func (s *spool) write(b []byte) (offset int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	offset = s.end
+	_, err = s.file.WriteAt(b, offset)
+	s.end += int64(len(b))
+	return offset, err
 }
 
 func newSpool(dir string) (*spool, error) {
@@ -72,11 +85,11 @@ func (c *copies) flush() error {
 	if len(c.buf.Buf) == 0 {
 		return nil
 	}
-	if _, err := c.spool.file.WriteAt(c.buf.Buf, c.spool.end); err != nil {
+	offset, err := c.spool.write(c.buf.Buf)
+	if err != nil {
 		return err
 	}
-	c.segments = append(c.segments, segment{c.spool.end, len(c.buf.Buf)})
-	c.spool.end += int64(len(c.buf.Buf))
+	c.segments = append(c.segments, segment{offset, len(c.buf.Buf)})
 	c.buf.Buf = c.buf.Buf[:0]
 	return nil
 }
@@ -94,7 +107,7 @@ func (c *copies) each(visit func(n int, r *record) error) error {
 			buf = make([]byte, s.size)
 		}
 		buf = buf[:s.size]
-		if _, err := c.spool.file.ReadAt(buf, s.offset); err != nil && err != io.EOF { //nolint:errorlint // ReadAt returns it as it is
+		if _, err := c.spool.file.ReadAt(buf, s.offset); err != nil && err != io.EOF {
 			return err
 		}
 		for rest := buf; len(rest) > 0; n++ {

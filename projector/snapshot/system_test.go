@@ -1,7 +1,6 @@
 package snapshot_test
 
 import (
-	"context"
 	"errors"
 	"path/filepath"
 	"strings"
@@ -18,15 +17,15 @@ import (
 // What is saved while events come in all the time is the fold up to where it says, byte for
 // byte.
 func TestSaveWhileEventsComeIn(t *testing.T) {
-	for name, make := range stores {
+	for name, fresh := range stores {
 		t.Run(name, func(t *testing.T) {
-			s := newSystem(t, make)
+			s := newSystem(t, fresh)
 			s.project(nil)
 			s.mustPublish(2000)
 			stop := s.live()
 			var paths []string
 			last := uint64(0)
-			for i := range 5 {
+			for i := range 3 {
 				path := filepath.Join(t.TempDir(), "file")
 				info, err := snapshot.Save(t.Context(), s.source(), path)
 				if err != nil {
@@ -52,9 +51,9 @@ func TestSaveWhileEventsComeIn(t *testing.T) {
 // A store that loses everything while the stream does not hold its history gets all of it
 // back: from the projector's own folder of snapshots, and the stream behind it.
 func TestProjectorRestores(t *testing.T) {
-	for name, make := range stores {
+	for name, fresh := range stores {
 		t.Run(name, func(t *testing.T) {
-			s := newSystem(t, make)
+			s := newSystem(t, fresh)
 			dir := snapshot.NewDir(t.TempDir(), zap.NewNop())
 			s.project(dir)
 			stop := s.live()
@@ -81,9 +80,9 @@ func TestProjectorRestores(t *testing.T) {
 
 // So does the command, while a projector without snapshots waits for it.
 func TestRestore(t *testing.T) {
-	for name, make := range stores {
+	for name, fresh := range stores {
 		t.Run(name, func(t *testing.T) {
-			s := newSystem(t, make)
+			s := newSystem(t, fresh)
 			s.project(nil)
 			s.mustPublish(2000)
 			s.settled()
@@ -187,7 +186,7 @@ func TestRefused(t *testing.T) {
 	refused(s, "it leaves a gap: partition 0 is whole up to sequence 200, and the stream begins at 401")
 	other := newSystem(t, inMemory)
 	refused(other, "it is of a stream created")
-	if found, err := dir.Find(context.Background(), s.stream(), partitions+1); found != nil || err != nil {
+	if found, err := dir.Find(t.Context(), s.stream(), partitions+1); found != nil || err != nil {
 		t.Errorf("with another number of partitions: %v, %v", found, err)
 	}
 	if got := logged.take(); len(got) != 1 || !strings.Contains(got[0], "its views are spread over 4 partitions, and these over 5") {

@@ -247,6 +247,7 @@ func (w *world) want(p int, at uint64) map[view.Key][]byte {
 // source is the world as a snapshot's source.
 func (w *world) source() Source {
 	b := defaultBounds
+	b.parallel = 1 // a world does one thing at a time
 	b.firstPause, b.lastPause = time.Microsecond, time.Microsecond
 	return Source{
 		Store: watched{projecting{w}}, Events: watched{projecting{w}}, Log: zap.NewNop(), Policy: func() *fold.Policy { return w.current },

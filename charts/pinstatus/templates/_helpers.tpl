@@ -71,20 +71,41 @@ capabilities:
 - name: PINSTATUS_NATS_CREDS
   value: /var/run/secrets/nats/nats.creds
 {{- end }}
+{{- include "pinstatus.tlsEnv" (list .Values.nats.tls "nats") }}
+{{- end }}
+
+{{- /* Where the files of a TLS client are; takes a list of values and server. */}}
+{{- define "pinstatus.tlsEnv" -}}
+{{- $tls := first . -}}
+{{- $server := last . -}}
+{{- if $tls.secret }}
+{{- range $flag, $key := dict "CA" $tls.ca "CERT" $tls.certificate "KEY" $tls.key }}
+{{- if $key }}
+- name: PINSTATUS_{{ upper $server }}_TLS_{{ $flag }}
+  value: /var/run/secrets/{{ $server }}-tls/{{ $key }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{- /* Variables of the projector and the query service; takes a list of context and component. */}}
 {{- define "pinstatus.serviceEnv" -}}
 {{- $context := first . -}}
-{{- $component := last . -}}
 - name: PINSTATUS_ADMIN_ADDR
   value: 0.0.0.0:9090
-- name: PINSTATUS_CONFIG
-  value: /etc/pinstatus/pinstatus.yaml
 - name: PINSTATUS_LOG_LEVEL
   value: {{ $context.Values.log.level | quote }}
 - name: PINSTATUS_LOG_FORMAT
   value: {{ $context.Values.log.format | quote }}
+{{ include "pinstatus.backendEnv" . }}
+{{- end }}
+
+{{- /* Variables of whatever works on events and views; takes a list of context and component. */}}
+{{- define "pinstatus.backendEnv" -}}
+{{- $context := first . -}}
+{{- $component := last . -}}
+- name: PINSTATUS_CONFIG
+  value: /etc/pinstatus/pinstatus.yaml
 {{ include "pinstatus.natsEnv" $context }}
 - name: PINSTATUS_REDIS_URL
   {{- if $context.Values.redis.urlSecret }}
@@ -99,6 +120,7 @@ capabilities:
 - name: PINSTATUS_REDIS_PREFIX
   value: {{ . | quote }}
 {{- end }}
+{{- include "pinstatus.tlsEnv" (list $context.Values.redis.tls "redis") }}
 {{- end }}
 
 {{- define "pinstatus.volumeMounts" -}}
@@ -106,15 +128,25 @@ capabilities:
 - name: config
   mountPath: /etc/pinstatus
   readOnly: true
-{{- if $context.Values.nats.credentialsSecret }}
-{{ include "pinstatus.credentialsMount" $context }}
+{{- include "pinstatus.natsMounts" $context }}
+{{- if $context.Values.redis.tls.secret }}
+- name: redis-tls
+  mountPath: /var/run/secrets/redis-tls
+  readOnly: true
 {{- end }}
 {{- end }}
 
-{{- define "pinstatus.credentialsMount" -}}
+{{- define "pinstatus.natsMounts" -}}
+{{- if .Values.nats.credentialsSecret }}
 - name: nats-credentials
   mountPath: /var/run/secrets/nats
   readOnly: true
+{{- end }}
+{{- if .Values.nats.tls.secret }}
+- name: nats-tls
+  mountPath: /var/run/secrets/nats-tls
+  readOnly: true
+{{- end }}
 {{- end }}
 
 {{- define "pinstatus.volumes" -}}
@@ -127,20 +159,62 @@ capabilities:
   configMap:
     name: {{ include "pinstatus.fullname" $context }}
   {{- end }}
-{{- if $context.Values.nats.credentialsSecret }}
-{{ include "pinstatus.credentialsVolume" . }}
-{{- end }}
+{{- include "pinstatus.natsVolumes" . }}
+{{- include "pinstatus.tlsVolume" (list $context.Values.redis.tls "redis") }}
 {{- end }}
 
 {{- /* The credentials file of one component and none of the others'. */}}
-{{- define "pinstatus.credentialsVolume" -}}
+{{- define "pinstatus.natsVolumes" -}}
 {{- $context := first . -}}
+{{- if $context.Values.nats.credentialsSecret }}
 - name: nats-credentials
   secret:
     secretName: {{ $context.Values.nats.credentialsSecret }}
     items:
       - key: {{ get $context.Values.nats.credentialsKeys (last .) }}
         path: nats.creds
+{{- end }}
+{{- include "pinstatus.tlsVolume" (list $context.Values.nats.tls "nats") }}
+{{- end }}
+
+{{- /* Of the Secret only what is named; takes a list of values and server. */}}
+{{- define "pinstatus.tlsVolume" -}}
+{{- $tls := first . -}}
+{{- if $tls.secret }}
+- name: {{ last . }}-tls
+  secret:
+    secretName: {{ $tls.secret }}
+    items:
+      {{- range $key := list $tls.ca $tls.certificate $tls.key }}
+      {{- if $key }}
+      - key: {{ $key }}
+        path: {{ $key }}
+      {{- end }}
+      {{- end }}
+{{- end }}
+{{- end }}
+
+{{- define "pinstatus.snapshotsMount" -}}
+- name: snapshots
+  mountPath: /var/lib/pinstatus/snapshots
+{{- end }}
+
+{{- define "pinstatus.snapshotsVolume" -}}
+- name: snapshots
+  persistentVolumeClaim:
+    claimName: {{ default (printf "%s-snapshots" (include "pinstatus.fullname" .)) .Values.snapshots.existingClaim }}
+{{- end }}
+
+{{- /* Pods of a component apart from each other, where there is room; takes a list of context and component. */}}
+{{- define "pinstatus.spread" -}}
+{{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
+- topologyKey: {{ $key }}
+  maxSkew: 1
+  whenUnsatisfiable: ScheduleAnyway
+  matchLabelKeys: [pod-template-hash]
+  labelSelector:
+    matchLabels: {{- include "pinstatus.selectorLabels" $ | nindent 6 }}
+{{- end }}
 {{- end }}
 
 {{- /* /livez says that the process runs, /readyz that it can do its work. */}}

@@ -21,15 +21,16 @@ import (
 // fleet is several projectors and query services on servers that other people run, and that
 // fail.
 type fleet struct {
-	tb               testing.TB
-	config           *config
-	natsURL, urlOf   string
-	projectorNATS    func(i int) string // the URL by which the i-th projector reaches NATS
-	projectorRedis   func(i int) string
-	broker           *broker
-	store            *redisstore.Store
-	projectors       []*process // nil where none runs
-	queries          []*process
+	tb             testing.TB
+	config         *config
+	natsURL, urlOf string
+	projectorNATS  func(i int) string // the URL by which the i-th projector reaches NATS
+	projectorRedis func(i int) string
+	broker         *broker
+	store          *redisstore.Store
+	projectors     []*process // nil where none runs
+	queries        []*process
+	args           []string // of projectors, beside the servers
 }
 
 // newFleet makes the streams on the servers.
@@ -73,7 +74,7 @@ func (f *fleet) scale(n int) {
 			f.projectors = append(f.projectors, nil)
 		}
 		if f.projectors[i] == nil {
-			f.projectors[i] = f.launch("project", f.projectorNATS(i), f.projectorRedis(i))
+			f.projectors[i] = f.launch("project", f.projectorNATS(i), f.projectorRedis(i), f.args...)
 		}
 	}
 }

@@ -43,6 +43,7 @@ func TestRefusedNATS(t *testing.T) {
 	}{
 		{"another authority", good, append(other.flags("nats", own), nkey...), []string{"--nats-tls-ca: ", other.file, "unknown authority"}},
 		{"no authority", good, nkey, []string{"--nats-tls-ca: not given", "unknown authority"}},
+		{"no certificate of the client", good, append([]string{"--nats-tls-ca", ca.file}, nkey...), []string{"--nats-tls-cert: "}},
 		{"expired certificate of the client", good, append(ca.flags("nats", expired), nkey...), []string{"--nats-tls-cert: ", expired.cert, "expired at"}},
 		{"expired certificate of the server", stale, append(ca.flags("nats", own), nkey...), []string{"--nats-url: ", "expired"}},
 		{"another host", strings.Replace(good, "127.0.0.1", "localhost", 1), append(ca.flags("nats", own), nkey...), []string{"--nats-url: ", "localhost"}},
@@ -94,11 +95,12 @@ func TestRefusedRedis(t *testing.T) {
 	}{
 		{"another authority", good, other.flags("redis", own), []string{"--redis-tls-ca: ", other.file, "unknown authority"}},
 		{"no authority", good, nil, []string{"--redis-tls-ca: not given", "unknown authority"}},
+		{"no certificate of the client", good, []string{"--redis-tls-ca", ca.file}, []string{"redis ping: --redis-tls-cert: "}},
 		{"expired certificate of the client", good, ca.flags("redis", expired), []string{"--redis-tls-cert: ", expired.cert, "expired at"}},
 		{"expired certificate of the server", stale, ca.flags("redis", own), []string{"--redis-url: ", "expired"}},
 		{"a URL without TLS", strings.Replace(good, "rediss", "redis", 1), ca.flags("redis", own), []string{"--redis-url: ", "rediss"}},
 		{"certificate without its key", good, []string{"--redis-tls-cert", own.cert}, []string{"--redis-tls-cert", "--redis-tls-key"}},
-		{"another password", strings.Replace(good, "dev-tools", "guess", 1), ca.flags("redis", own), []string{"WRONGPASS"}},
+		{"another password", strings.Replace(good, "dev-tools", "guess", 1), ca.flags("redis", own), []string{"--redis-url: WRONGPASS"}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
