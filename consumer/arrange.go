@@ -128,7 +128,7 @@ func (c *Consumer) joinable(want Assignment, lanes []*lane) bool {
 		if s.reader == nil || time.Since(s.healthy) < c.opts.joinAfter {
 			return false
 		}
-		place := s.reader.place.load().Sequence
+		place := s.reader.handled.Load()
 		if !want.whole() && filterable(s.stream, want.Partitions, place+1) {
 			return false
 		}

@@ -85,6 +85,7 @@ type reader struct {
 	batch   int // messages that a request asks for
 
 	heard   atomic.Uint64 // grows with everything that comes in
+	handled atomic.Uint64 // where a partition that is read by itself has got with the Handler
 	blocked atomic.Int64  // since when a queue has been full, Unix nanoseconds; 0 if none is
 
 	// What follows belongs to the subscription's goroutine.

@@ -52,6 +52,7 @@ func (g *reading) reader(fail func(error)) *reader {
 		r.from[p], r.queues[p] = g.from[i], newQueue(g.opts.QueueMessages, g.opts.QueueBytes)
 	}
 	r.place.store(mark{Mark{Sequence: start - 1}, true}) // the Handler's word
+	r.handled.Store(start - 1)
 	return r
 }
 
@@ -138,7 +139,7 @@ func (g *reading) run(ctx context.Context) error {
 
 func (g *reading) worker(partition int, q *queue, r *reader) *worker {
 	w := &worker{
-		opts: g.opts, metrics: g.metrics, partition: partition, queue: q, place: &r.place, to: g.to,
+		opts: g.opts, metrics: g.metrics, partition: partition, queue: q, place: &r.place, handled: &r.handled, to: g.to,
 		through: Mark{Sequence: r.from[partition]}, handler: g.handler, received: g.received,
 	}
 	if g.guard != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/pinstatus/pinstatus/consumer/event"
@@ -18,8 +19,9 @@ type worker struct {
 	partition int
 	queue     *queue
 	place     *place
-	through   Mark   // up to here the Handler has everything
-	to        uint64 // where the work ends; 0 if it goes on
+	handled   *atomic.Uint64 // is told of through
+	through   Mark           // up to here the Handler has everything
+	to        uint64         // where the work ends; 0 if it goes on
 
 	handler func(context.Context, *Batch) error
 	// received looks up the broker's timestamp of a place that no message has told.
@@ -90,6 +92,7 @@ func (w *worker) advance(ctx context.Context, through mark) error {
 		return err
 	}
 	w.through = through.Mark
+	w.handled.Store(through.Sequence)
 	return nil
 }
 

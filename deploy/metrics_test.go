@@ -71,3 +71,35 @@ func exportedMetrics(t *testing.T) map[string]bool {
 	}
 	return names
 }
+
+// Operators find every metric in the documentation, and nothing there that does not exist.
+func TestMetricsAreDocumented(t *testing.T) {
+	text, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := map[string]bool{}
+	for _, m := range regexp.MustCompile("(?m)^\\| `(pinstatus_[a-z0-9_]+)` \\|").FindAllStringSubmatch(string(text), -1) {
+		if rows[m[1]] {
+			t.Errorf("%s stands twice", m[1])
+		}
+		rows[m[1]] = true
+	}
+	exported := exportedMetrics(t)
+	for name := range exported {
+		if !rows[name] {
+			t.Errorf("operations.md has no row for %s", name)
+		}
+	}
+	for _, file := range []string{"operations.md", "runbook.md"} {
+		text, err := os.ReadFile("../docs/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range metricName.FindAllString(string(text), -1) {
+			if !exported[name] && !exported[seriesSuffix.ReplaceAllString(name, "")] {
+				t.Errorf("%s: no code exports %s", file, name)
+			}
+		}
+	}
+}

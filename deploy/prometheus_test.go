@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v4"
@@ -51,6 +52,11 @@ func TestAlerts(t *testing.T) {
 		t.Fatal(err)
 	}
 
+	runbook, err := os.ReadFile("../docs/runbook.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+
 	var names []string
 	for _, g := range file.Groups {
 		for _, a := range g.Rules {
@@ -71,6 +77,9 @@ func TestAlerts(t *testing.T) {
 			}
 			if !regexp.MustCompile(`\b` + a.Alert + `\b`).Match(tests) {
 				t.Errorf("%s: has no case in alerts_test.yml", a.Alert)
+			}
+			if !strings.Contains(string(runbook), "\n## "+a.Alert+"\n") {
+				t.Errorf("%s: has no section in the runbook", a.Alert)
 			}
 		}
 	}

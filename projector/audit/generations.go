@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/pinstatus/pinstatus/projector/view"
@@ -99,7 +101,8 @@ func (g *generations) scan(ctx context.Context, of view.Generation, visit func(c
 	if err != nil {
 		return fmt.Errorf("scan generation %d: %w", of.Number, err)
 	}
-	for p, keys := range waiting {
+	for _, p := range slices.Sorted(maps.Keys(waiting)) {
+		keys := waiting[p]
 		if len(keys) == 0 {
 			continue
 		}
@@ -185,13 +188,15 @@ func (g *generations) take(ctx context.Context, p int, k view.Key, v verdict) er
 func (g *generations) settle(ctx context.Context) error {
 	all := g.suspects
 	g.suspects = nil
-	for p, keys := range all {
+	for _, p := range slices.Sorted(maps.Keys(all)) {
+		keys := all[p]
 		byNew := map[int][]view.Key{}
 		for _, k := range keys {
 			n := k.Partition(g.New.Partitions)
 			byNew[n] = append(byNew[n], k)
 		}
-		for n, keys := range byNew {
+		for _, n := range slices.Sorted(maps.Keys(byNew)) {
+			keys := byNew[n]
 			for len(keys) > 0 && !g.untold[p] {
 				part := keys[:min(len(keys), g.portion)]
 				keys = keys[len(part):]

@@ -47,7 +47,9 @@ func (r *run) letGo(ctx context.Context, failure error) error {
 		r.serving, r.sum.Changed = serving, true
 		return r.handOver(ctx)
 	}
-	if err == nil && serving.Generation == r.old && serving.Next == r.new {
+	if err == nil {
+		// Also where the store has lost the record, or that of this rebuild in it: nobody can
+		// change over any more.
 		err = r.unsealAll(ctx)
 	}
 	if err != nil {
@@ -83,6 +85,13 @@ func (r *run) closeGap(ctx context.Context) error {
 	}
 	if err := r.leave(); err != nil {
 		return err
+	}
+	// Had the store lost a seal meanwhile, readers might have been answered more than this.
+	if formers, err = r.look(ctx); err != nil {
+		return err
+	}
+	if !sealed(formers) || goal(formers, &r.stream) > to {
+		return errors.New("a sealed position has come undone: the store has lost writes")
 	}
 	r.enter(StepFlip, "generation %d serves from %d on", r.new.Number, to)
 	if err := r.set(ctx, view.Serving{Generation: r.new, Previous: r.old, Dropping: r.old}); err != nil {
@@ -166,7 +175,7 @@ func (r *run) unowned(ctx context.Context) ([]int, error) {
 }
 
 func (r *run) catchUp(ctx context.Context, partitions []int) error {
-	stream, err := consumer.Describe(ctx, r.opts.JetStream)
+	stream, err := r.opts.Source.Describe(ctx)
 	if err != nil {
 		return err
 	}

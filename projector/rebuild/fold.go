@@ -81,8 +81,8 @@ func (r *run) tryFold(ctx context.Context, partitions []int, to uint64) error {
 	if len(own) == 0 {
 		return nil
 	}
-	return consumer.Range(ctx, consumer.RangeOptions{
-		JetStream: r.opts.JetStream, Stream: r.stream,
+	return r.opts.Source.Range(ctx, consumer.RangeOptions{
+		Stream:     r.stream,
 		Assignment: consumer.Assignment{Partitions: r.new.Partitions, Own: own}, From: places, To: to,
 	}, func(ctx context.Context, b *consumer.Batch) error {
 		if err := r.folds.Handle(ctx, b); err != nil {

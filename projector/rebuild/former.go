@@ -43,7 +43,7 @@ func (r *run) look(ctx context.Context) ([]former, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	stream, err := consumer.Describe(ctx, r.opts.JetStream)
+	stream, err := r.opts.Source.Describe(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type Store interface {
 // Options is what a rebuild needs.
 type Options struct {
 	JetStream   jetstream.JetStream
+	Source      Source // of events; that of JetStream if nil
 	Store       Store
 	DeadLetters projector.DeadLetters
 	Notifier    projector.Notifier
@@ -84,7 +85,7 @@ type Progress struct {
 
 func (o *Options) validate() error {
 	switch {
-	case o.JetStream == nil:
+	case o.JetStream == nil && o.Source == nil:
 		return errors.New("rebuild: no JetStream")
 	case o.Store == nil:
 		return errors.New("rebuild: no store")
@@ -102,6 +103,9 @@ func (o *Options) validate() error {
 		return fmt.Errorf("rebuild: %d partitions, want 1 to %d", o.Partitions, consumer.MaxPartitions)
 	case o.Grace < 0:
 		return fmt.Errorf("rebuild: a grace time of %s", o.Grace)
+	}
+	if o.Source == nil {
+		o.Source = broker{o.JetStream}
 	}
 	for _, d := range []struct {
 		value *time.Duration

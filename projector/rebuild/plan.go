@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
@@ -46,7 +45,7 @@ func (r *run) plan(ctx context.Context, abort bool) (*Plan, error) {
 	if serving.Generation == (view.Generation{}) {
 		return nil, ErrNothingServes
 	}
-	stream, err := consumer.Describe(ctx, r.opts.JetStream)
+	stream, err := r.opts.Source.Describe(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +61,7 @@ func (r *run) plan(ctx context.Context, abort bool) (*Plan, error) {
 		r.new = serving.Dropping
 		return p, nil
 	case abort && serving.Next == view.Generation{}:
-		return nil, ErrNothingToAbort
+		return nil, r.nothingToAbort(ctx)
 	case abort:
 		p.Action, p.New = ActionAbort, serving.Next
 		r.new = serving.Next
@@ -85,6 +84,22 @@ func (r *run) plan(ctx context.Context, abort bool) (*Plan, error) {
 	}
 	r.new = p.New
 	return p, r.inspect(ctx, p)
+}
+
+// nothingToAbort is ErrNothingToAbort, unless a rebuild has left its traces and the store has
+// lost the record of it.
+func (r *run) nothingToAbort(ctx context.Context) error {
+	formers, err := r.look(ctx)
+	if err != nil {
+		return err
+	}
+	for i := range formers {
+		if formers[i].position.Sealed() {
+			return fmt.Errorf("%w in the store's record, which has lost it: partition %d is sealed. Run the rebuild again: it goes on",
+				ErrNothingToAbort, i)
+		}
+	}
+	return ErrNothingToAbort
 }
 
 // inspect notes what is out of the ordinary of the old generation, and of what there is of the

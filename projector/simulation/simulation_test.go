@@ -98,7 +98,7 @@ func TestReplay(t *testing.T) {
 
 // Each mistake is found within a number of seeds: the simulation can fail.
 func TestPlantedMistakes(t *testing.T) {
-	const within = 100
+	const within = 1000
 	mistakes := []planted{
 		noCompare, twoCalls, noScript, ignoredError, trustLease, noRefill, believeRefill, staleCache, lateLetters, unprovenMark,
 	}

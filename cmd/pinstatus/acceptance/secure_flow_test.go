@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -53,6 +54,18 @@ func (g *guarded) works(t *testing.T) {
 	}
 	becomes(t, "the delivery", func() (answer, error) { return q.delivery(t.Context(), "demo", "2B67") },
 		http.StatusOK, "["+entryText("MESSAGE_DELIVERED", "Message sent and delivered", true)+"]")
+	pins.publish(pinLocked("demo", "bob", "Parental", time.Now().Add(time.Hour)))
+	eventually(t, "bob's PIN is locked", func() error {
+		a, err := q.pins(t.Context(), "demo", "bob")
+		if err != nil {
+			return err
+		}
+		all, err := pinStatuses(a)
+		if err == nil && all[0].Status != "LOCKED" {
+			err = fmt.Errorf("it is %+v", all[0])
+		}
+		return err
+	})
 	if m, err := q.metrics(); err != nil || m["pinstatus_query_notices_total"] == 0 {
 		t.Errorf("the query service heard no change notice: %v", err)
 	}
