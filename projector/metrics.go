@@ -102,12 +102,12 @@ func (m *metrics) bind() {
 	}
 	for t := range m.eventsByType {
 		if t > 0 {
-			m.eventsByType[t] = m.events.WithLabelValues(event.Type(t).String()) //nolint:gosec // a few
+			m.eventsByType[t] = m.events.WithLabelValues(event.Type(t).String())
 		}
 	}
 	for o := range m.outcomesByKind {
 		if o > 0 {
-			m.outcomesByKind[o] = m.outcomes.WithLabelValues(fold.Outcome(o).String()) //nolint:gosec // a few
+			m.outcomesByKind[o] = m.outcomes.WithLabelValues(fold.Outcome(o).String())
 		}
 	}
 	m.rejected = m.outcomes.WithLabelValues("dead_letter")

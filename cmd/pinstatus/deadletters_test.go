@@ -185,7 +185,7 @@ subject   pinstatus.events.sms.acme.a
 	}
 
 	b.Refuse(func(*event.Event) event.Reason { return "" })
-	ok("1: would-send\nwould-send 1\n", "replay", "1", "--dry-run")
+	ok("1: would-send\n"+"would-send 1\n", "replay", "1", "--dry-run")
 	ok("", "list", "--json", "--reason", "late")
 	b.project(t)
 	ok("1: accepted as 4\naccepted 1\n", "replay", "1")

@@ -123,7 +123,7 @@ func (f *flat) add(path string, v reflect.Value) {
 		f.set(path, s.String())
 		return
 	}
-	switch v.Kind() { //nolint:exhaustive // views have no others
+	switch v.Kind() {
 	case reflect.Struct:
 		for i := range v.NumField() {
 			name := v.Type().Field(i).Name

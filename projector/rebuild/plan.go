@@ -162,7 +162,7 @@ func (r *run) inspectNew(ctx context.Context, p *Plan) error {
 	if p.Action != ActionResume {
 		return nil
 	}
-	low, any := uint64(0), false
+	low, found := uint64(0), false
 	for n := range r.new.Partitions {
 		pos, _, err := r.opts.Store.Load(ctx, r.new, n, nil)
 		switch {
@@ -171,7 +171,7 @@ func (r *run) inspectNew(ctx context.Context, p *Plan) error {
 		case err != nil:
 			return err
 		case pos == view.Position{}:
-			low, any = 0, true
+			low, found = 0, true
 			continue
 		case pos.Stream != r.stream.Created:
 			return &OtherError{"the rebuild that is under way is of another event stream"}
@@ -181,8 +181,8 @@ func (r *run) inspectNew(ctx context.Context, p *Plan) error {
 			return &OtherError{fmt.Sprintf("the rebuild that is under way folds with another policy (version %d in sum, the configuration's is %d)",
 				pos.Policy, r.opts.Policy.Version)}
 		}
-		if !any || pos.Sequence < low {
-			low, any = pos.Sequence, true
+		if !found || pos.Sequence < low {
+			low, found = pos.Sequence, true
 		}
 	}
 	p.Notes = append(p.Notes, fmt.Sprintf("generation %d is filled up to %d already", r.new.Number, low))

@@ -4,6 +4,7 @@ package rig
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -62,7 +63,7 @@ func New(tb testing.TB, partitions int) *Rig {
 
 // Policy is a policy for Tenant. With the same version it is the same.
 func Policy(version uint64, attempts int) *fold.Policy {
-	return &fold.Policy{Version: version, Hash: time.Duration(version).String() + "/" + time.Duration(attempts).String(), Tenants: map[string]*fold.Tenant{
+	return &fold.Policy{Version: version, Hash: fmt.Sprintf("%d/%d", version, attempts), Tenants: map[string]*fold.Tenant{
 		Tenant: {
 			MaxClockSkew: 5 * time.Second, AllowedLateness: time.Hour, CodeRetention: 720 * time.Hour,
 			PINTypes: map[string]*fold.PINType{

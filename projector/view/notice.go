@@ -26,7 +26,7 @@ func NoticeSubject(g Generation, p int) string {
 func (n *Notice) Append(b []byte) []byte {
 	b = binary.LittleEndian.AppendUint64(b, n.Generation)
 	b = binary.LittleEndian.AppendUint64(b, uint64(n.Partition)) //nolint:gosec // never negative
-	b = binary.LittleEndian.AppendUint64(b, uint64(n.Stream)) //nolint:gosec // read back as it was
+	b = binary.LittleEndian.AppendUint64(b, uint64(n.Stream))    //nolint:gosec // read back as it was
 	b = binary.LittleEndian.AppendUint64(b, n.From)
 	b = binary.LittleEndian.AppendUint64(b, n.To)
 	for _, k := range n.Keys {

@@ -108,6 +108,13 @@ func TestRefusedRedis(t *testing.T) {
 			fails(t, slices.Concat([]string{"partitions", "--nats-url", broker.URL(), "--redis-url", test.url}, test.args), test.want...)
 		})
 	}
+	t.Run("another password of a service", func(t *testing.T) {
+		t.Parallel()
+		fails(t, append([]string{
+			"query", "--config", newConfig(t).file, "--admin-addr", "127.0.0.1:0", "--http-addr", "127.0.0.1:0",
+			"--nats-url", broker.URL(), "--redis-url", strings.Replace(good, "dev-tools", "guess", 1),
+		}, ca.flags("redis", own)...), "--redis-url: WRONGPASS")
+	})
 }
 
 // A service whose servers cannot be trusted says so at once, with the flag that it is about. It

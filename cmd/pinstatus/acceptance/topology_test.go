@@ -69,7 +69,7 @@ func TestClusterSlotMovedUnderLoad(t *testing.T) {
 	w.begins()
 	load := f.publish(parts[0])
 	<-load.done
-	f.projected(uint64(load.last.Load()))
+	f.projected(load.last.Load())
 	w.answers(acceptedText)
 
 	spaces, code := view.NewKeyspace("", 1, 16), view.Key{Kind: view.KindPIN, Tenant: "acme", ID: "2B67"}
@@ -83,7 +83,7 @@ func TestClusterSlotMovedUnderLoad(t *testing.T) {
 	from.Do("MIGRATE", host, port, spaces.View(moved, code), 0, 5000)
 	load = f.publish(parts[1])
 	<-load.done
-	last := uint64(load.last.Load())
+	last := load.last.Load()
 	eventually(t, "the partition tries again, and the others go on", func() error {
 		if f.tryAgains() == 0 {
 			return errors.New("no TRYAGAIN was counted")
