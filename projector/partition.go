@@ -29,7 +29,7 @@ type partition struct {
 	position   view.Position    // as in the store
 	beyond     uint64           // what was found in the store behind the end of the stream as then known
 	reached    reached
-	known      bool             // position and views are the store's
+	known      bool // position and views are the store's
 	views      *cache
 	idleRefill int // looks at which a refill stood still
 	stalled    stalled
