@@ -27,6 +27,10 @@ func (l *losses) fault() error {
 // grows is an alarm. It is none to stop at: what was read is in the views.
 func (c *Consumer) lost(n uint64, limited bool) {
 	c.metrics.missing.Set(float64(n))
+	c.metrics.limited.Set(0)
+	if limited {
+		c.metrics.limited.Set(1)
+	}
 	c.mu.Lock()
 	before := c.losses
 	l := &c.losses

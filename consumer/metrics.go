@@ -14,6 +14,7 @@ type metrics struct {
 	delivered  prometheus.Gauge
 	lag        prometheus.Gauge
 	missing    prometheus.Gauge
+	limited    prometheus.Gauge
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -51,6 +52,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		missing: f.NewGauge(prometheus.GaugeOpts{
 			Name: "pinstatus_consumer_missing_messages",
 			Help: "Messages that are missing from the event stream and that no erasure or accepted deletion accounts for, as of about a second ago.",
+		}),
+		limited: f.NewGauge(prometheus.GaugeOpts{
+			Name: "pinstatus_consumer_stream_limited",
+			Help: "1 if the event stream has a limit of age or size by which old messages fall off its start.",
 		}),
 	}
 	for _, reason := range restartReasons {

@@ -32,7 +32,7 @@ type Worker struct {
 // NewWorker is a Worker that has no partitions yet. The Reader's handler is the Projector;
 // partitions says over how many the stream spreads keys.
 func NewWorker(p *Projector, r Reader, partitions func(context.Context) (int, error)) *Worker {
-	return &Worker{projector: p, reader: r, partitions: partitions}
+	return &Worker{projector: p, reader: r, partitions: partitions, unsure: true}
 }
 
 // Serving returns the record of the serving generation, the zero Serving if there is none.

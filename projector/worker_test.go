@@ -48,6 +48,7 @@ func TestWorkerReadsNoMoreThanTheProjectorHas(t *testing.T) {
 		steps []step
 	}{
 		{"more and fewer", []step{
+			{generation, nil, 0, []string{"[] of 4, projector []"}}, // who has nothing to read says so
 			{generation, nil, 0, nil},
 			{generation, []int{1, 0}, 0, []string{"[0 1] of 4, projector [0 1]"}},
 			{generation, []int{0, 1}, 0, nil},

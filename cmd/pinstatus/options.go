@@ -41,6 +41,7 @@ type options struct {
 	maxAge     time.Duration
 	maxBytes   int64
 	force      bool
+	accept     bool
 
 	flags *pflag.FlagSet // of the command; knows which were given
 }

@@ -77,6 +77,9 @@ func (s *service) project(ctx context.Context) error {
 		return err
 	}
 	if err := s.untilAnswered(ctx, "NATS", func(ctx context.Context) error {
+		if err := s.connected(); err != nil {
+			return err // the log has why
+		}
 		return consumer.Check(ctx, s.jetStream, streams)
 	}); err != nil {
 		return s.opts.advise(err)

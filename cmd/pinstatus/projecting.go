@@ -45,7 +45,7 @@ func (s *service) startProjector(dir *snapshot.Dir) (*projector.Projector, error
 	worker := projector.NewWorker(p, c, s.streamPartitions)
 	owner := ownerID()
 	leases, err := lease.New(lease.Options{
-		Store: s.store, Generations: worker, Work: worker, Owner: owner, LeaseTime: s.opts.leaseTime,
+		Store: s.store, Generations: worker, Work: worker, Able: s.connected, Owner: owner, LeaseTime: s.opts.leaseTime,
 		Log: s.log, Registerer: s.reg,
 	})
 	if err != nil {

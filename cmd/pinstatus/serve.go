@@ -88,6 +88,9 @@ func (s *service) serve(ctx context.Context, guide *demo.Demo, out io.Writer) er
 		return err
 	}
 	if err := s.untilAnswered(ctx, "NATS", func(ctx context.Context) error {
+		if err := s.connected(); err != nil {
+			return err // the log has why
+		}
 		return consumer.Apply(ctx, s.jetStream, streams)
 	}); err != nil {
 		return s.opts.advise(err)

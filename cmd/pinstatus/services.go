@@ -242,7 +242,8 @@ func permanent(err error) bool {
 	var evicts *redisstore.EvictionError
 	var differs *consumer.StreamError
 	var refused *consumer.RefusedError
-	return errors.As(err, &evicts) || errors.As(err, &differs) || errors.As(err, &refused)
+	var blamed *flagError
+	return errors.As(err, &evicts) || errors.As(err, &differs) || errors.As(err, &refused) || errors.As(err, &blamed)
 }
 
 // connected reports why NATS cannot be reached now.

@@ -20,6 +20,8 @@ func newStreams() *cobra.Command {
 	o := &options{}
 	apply := streamsCommand(o, "apply", "Create the streams, or change them to what they have to be", consumer.Apply, "applied")
 	apply.Flags().BoolVar(&o.force, "force", false, "also make changes that delete events, or that need the views to be rebuilt")
+	apply.Flags().BoolVar(&o.accept, "accept-deletions", false,
+		"take the messages that are missing from the event stream as deleted on purpose: views are made without them from now on")
 	cmd.AddCommand(apply, streamsCommand(&options{}, "check", "Compare the streams with what they have to be", consumer.Check, "as they have to be"))
 	return cmd
 }
@@ -61,7 +63,7 @@ func streamsCommand(
 
 // streams is how the streams are to be. The error names the flags that say what cannot be.
 func (o *options) streams() (consumer.Streams, error) {
-	s := consumer.Streams{Partitions: o.partitions, Replicas: o.replicas, Force: o.force}
+	s := consumer.Streams{Partitions: o.partitions, Replicas: o.replicas, Force: o.force, AcceptDeletions: o.accept}
 	if o.flags.Changed("max-age") {
 		s.Limits.MaxAge = &o.maxAge
 	}

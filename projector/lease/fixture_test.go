@@ -67,6 +67,7 @@ func (g *group) start(name string) *process {
 	}
 	m, err := lease.New(lease.Options{
 		Store: p.line, Generations: p.line, Work: p.work, Owner: name, Log: zap.NewNop(), Registerer: p.reg,
+		Able: p.work.able,
 	})
 	if err != nil {
 		g.t.Fatal(err)
@@ -221,7 +222,14 @@ type work struct {
 	own        []int
 	stopping   time.Duration // how long it takes to stop a partition
 	err        error
+	unable     error
 	assigned   int // calls
+}
+
+func (w *work) able() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.unable
 }
 
 func (w *work) set(f func(*work)) {

@@ -44,12 +44,8 @@ func (m *Manager) follow(ctx context.Context) error {
 	var serving view.Serving
 	var noServing error
 	asking.Go(func() { serving, noServing = m.opts.Generations.Serving(ctx) })
-	members, err := m.opts.Store.Join(ctx, m.opts.Owner, m.opts.LeaseTime)
+	err := m.attend(ctx)
 	asking.Wait()
-	if err = m.failed(callJoin, err); err == nil {
-		m.members = members
-		m.metrics.members.Set(float64(len(members)))
-	}
 	noServing = m.failed(callServing, noServing)
 	if noServing == nil && serving == (view.Serving{}) && m.generation.Number == 0 {
 		serving, noServing = m.begin(ctx, err == nil)
@@ -58,6 +54,44 @@ func (m *Manager) follow(ctx context.Context) error {
 		m.change(serving.Generation)
 	}
 	return errors.Join(err, noServing)
+}
+
+// attend says that this process is there, and finds out who else is; or, if it cannot work,
+// that it is not there.
+func (m *Manager) attend(ctx context.Context) error {
+	unable := m.opts.Able()
+	switch {
+	case unable == nil:
+		m.unable = time.Time{}
+	case m.unable.IsZero():
+		m.unable = time.Now()
+	}
+	away := unable != nil && time.Since(m.unable) >= m.opts.LeaseTime && m.company()
+	if away != m.absent && away {
+		m.opts.Log.Warn("partitions are left to others: this process cannot work on them", zap.Error(unable))
+	}
+	if m.absent = away; away {
+		return m.failed(callLeave, m.opts.Store.Leave(ctx, m.opts.Owner))
+	}
+	members, err := m.opts.Store.Join(ctx, m.opts.Owner, m.opts.LeaseTime)
+	if err = m.failed(callJoin, err); err == nil {
+		m.members = members
+		m.metrics.members.Set(float64(len(members)))
+	}
+	return err
+}
+
+// company reports whether others were there when that was last asked.
+func (m *Manager) company() bool {
+	return slices.ContainsFunc(m.members, func(member string) bool { return member != m.opts.Owner })
+}
+
+// fair is how many partitions this process should have.
+func (m *Manager) fair() int {
+	if m.absent {
+		return 0
+	}
+	return share(m.members, m.opts.Owner, m.generation.Partitions)
 }
 
 // errNoGeneration is why there is nothing to hold yet.
@@ -69,7 +103,7 @@ func (m *Manager) begin(ctx context.Context, joined bool) (view.Serving, error) 
 	if m.missing.IsZero() {
 		m.missing = time.Now()
 	}
-	alone := joined && !slices.ContainsFunc(m.members, func(member string) bool { return member != m.opts.Owner })
+	alone := joined && !m.company()
 	if !alone && time.Since(m.missing) < m.opts.LeaseTime {
 		return view.Serving{}, errNoGeneration
 	}
@@ -121,7 +155,7 @@ func (m *Manager) renew(ctx context.Context) (leases []view.Lease, renewed, list
 
 // share marks what is above the fair share to be given up, and nothing else.
 func (m *Manager) share() {
-	keep := share(m.members, m.opts.Owner, m.generation.Partitions)
+	keep := m.fair()
 	for _, p := range m.inOrder() {
 		if _, held := m.held[p]; held {
 			m.held[p] = keep <= 0
@@ -156,7 +190,7 @@ func (m *Manager) take(ctx context.Context, leases []view.Lease) error {
 		// One's own that is not held came of a call whose answer was lost.
 		return held || leases[p].Owner != "" && leases[p].Owner != m.opts.Owner
 	})
-	missing := share(m.members, m.opts.Owner, m.generation.Partitions) - len(m.held)
+	missing := m.fair() - len(m.held)
 	var taken []int
 	var failure error
 	for missing > 0 && len(free) > 0 && failure == nil {

@@ -26,6 +26,8 @@ type Manager struct {
 
 	// What follows belongs to the goroutine of Run.
 	generation view.Generation // zero until it is known
+	unable     time.Time       // since when this process has not been able to work; zero if it is
+	absent     bool            // it has left its partitions to others for that
 	missing    time.Time       // since when no generation has been found, while none is known
 	members    []string        // as last known
 	held       map[int]bool    // the leases of the generation; true for those to be given up

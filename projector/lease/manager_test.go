@@ -72,6 +72,39 @@ func TestOneThatJoinsGetsItsShare(t *testing.T) {
 	})
 }
 
+// Who cannot reach the broker leaves its partitions to those that can, and comes back.
+func TestOneThatCannotWork(t *testing.T) {
+	test(t, 16, func(t *testing.T, g *group) {
+		defer g.neverTwo()()
+		a, b := g.start("a"), g.start("b")
+		wait(5 * aLook)
+		g.mustBeFair()
+		cut := errors.New("no broker")
+		a.work.set(func(w *work) { w.unable = cut })
+		wait(leaseTime / 2)
+		a.work.set(func(w *work) { w.unable = nil })
+		wait(leaseTime)
+		if n := len(a.on()); n != 8 {
+			t.Errorf("after a moment without the broker it has %d partitions, want 8", n)
+		}
+		a.work.set(func(w *work) { w.unable = cut })
+		wait(leaseTime + 4*aLook)
+		if n, others := len(a.on()), len(b.on()); n != 0 || others != 16 {
+			t.Errorf("who cannot work has %d partitions and the other %d, want 0 and 16", n, others)
+		}
+		a.work.set(func(w *work) { w.unable = nil })
+		wait(4 * aLook)
+		g.mustBeFair()
+		b.leave()
+		wait(4 * aLook)
+		a.work.set(func(w *work) { w.unable = cut })
+		wait(3 * leaseTime)
+		if n := len(a.on()); n != 16 {
+			t.Errorf("alone it has %d partitions, want 16: there is nobody to leave them to", n)
+		}
+	})
+}
+
 func TestMoreProcessesThanPartitions(t *testing.T) {
 	test(t, 2, func(t *testing.T, g *group) {
 		for _, name := range []string{"a", "b", "c", "d"} {

@@ -46,6 +46,11 @@ type Options struct {
 	Log         *zap.Logger
 	Registerer  prometheus.Registerer
 
+	// Able says why the work cannot be done now: the broker cannot be reached, for one. A
+	// process that has not been able for a lease time leaves its partitions to others, if there
+	// are any, as if it had died. Nil: it always is.
+	Able func() error
+
 	// LeaseTime is for how long a partition stays with a projector that is not heard of
 	// any more; at least four times Interval. Default DefaultLeaseTime.
 	LeaseTime time.Duration
@@ -60,6 +65,9 @@ func (o *Options) validate() error {
 	}
 	if o.Interval == 0 {
 		o.Interval = min(DefaultInterval, o.LeaseTime/4)
+	}
+	if o.Able == nil {
+		o.Able = func() error { return nil }
 	}
 	switch {
 	case o.Store == nil:

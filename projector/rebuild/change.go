@@ -87,10 +87,11 @@ func (r *run) closeGap(ctx context.Context) error {
 		return err
 	}
 	// Had the store lost a seal meanwhile, readers might have been answered more than this.
+	stream := r.stream // whose end goes on
 	if formers, err = r.look(ctx); err != nil {
 		return err
 	}
-	if !sealed(formers) || goal(formers, &r.stream) > to {
+	if !sealed(formers) || goal(formers, &stream) > to {
 		return errors.New("a sealed position has come undone: the store has lost writes")
 	}
 	r.enter(StepFlip, "generation %d serves from %d on", r.new.Number, to)

@@ -273,20 +273,24 @@ func (f *fleet) beyond(sequence uint64) {
 	})
 }
 
-// notices waits until a metric of a projector, in sum over its labels, has grown.
-func (f *fleet) notices(i int, metric string) {
+// notices returns what waits until a metric of a projector, in sum over its labels, has grown
+// beyond what it is now.
+func (f *fleet) notices(i int, metric string) (wait func()) {
 	f.tb.Helper()
 	before, err := f.projectors[i].total(metric)
 	if err != nil {
 		f.tb.Fatal(err)
 	}
-	eventually(f.tb, metric+" grows", func() error {
-		now, err := f.projectors[i].total(metric)
-		if err == nil && now <= before {
-			err = fmt.Errorf("it is %v", now)
-		}
-		return err
-	})
+	return func() {
+		f.tb.Helper()
+		eventually(f.tb, metric+" grows", func() error {
+			now, err := f.projectors[i].total(metric)
+			if err == nil && now <= before {
+				err = fmt.Errorf("it is %v", now)
+			}
+			return err
+		})
+	}
 }
 
 // total is the sum of a metric over its labels.

@@ -91,8 +91,9 @@ func TestChaosNetwork(t *testing.T) {
 	faults := []fault{
 		{"cut from NATS", func() func() {
 			i := rng.IntN(3)
+			noticed := f.notices(i, "pinstatus_consumer_restarts_total")
 			mend := toNATS[i].cut()
-			f.notices(i, "pinstatus_consumer_restarts_total")
+			noticed()
 			return mend
 		}},
 		{"cut from Redis until its partitions are others'", func() func() {
@@ -102,14 +103,16 @@ func TestChaosNetwork(t *testing.T) {
 		}},
 		{"NATS swallows", func() func() {
 			i := rng.IntN(3)
+			noticed := f.notices(i, "pinstatus_consumer_restarts_total")
 			cure := toNATS[i].poison("timeout", `{"timeout":0}`)
-			f.notices(i, "pinstatus_consumer_restarts_total")
+			noticed()
 			return cure
 		}},
 		{"Redis swallows", func() func() {
 			i := rng.IntN(3)
+			noticed := f.notices(i, "pinstatus_lease_errors_total")
 			cure := toRedis[i].poison("timeout", `{"timeout":0}`)
-			f.notices(i, "pinstatus_lease_errors_total")
+			noticed()
 			return cure
 		}},
 		{"slow Redis", func() func() { return toRedis[rng.IntN(3)].poison("latency", `{"latency":40,"jitter":30}`) }},
