@@ -210,6 +210,10 @@ func (s *saver) attempt(ctx context.Context) error {
 			return err
 		}
 	}
+	// What is saved needs its copies no more, and what is not is copied anew.
+	if err := s.spool.clear(); err != nil {
+		return err
+	}
 	var pending []*saving
 	for _, p := range s.parts {
 		if p.saved {

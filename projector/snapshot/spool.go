@@ -35,6 +35,14 @@ func (s *spool) write(b []byte) (offset int64, err error) {
 	return offset, err
 }
 
+// clear forgets all copies, of which nobody may know any more.
+func (s *spool) clear() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.end = 0
+	return s.file.Truncate(0)
+}
+
 func newSpool(dir string) (*spool, error) {
 	f, err := os.CreateTemp(dir, "copies-*")
 	if err != nil {
