@@ -2,9 +2,15 @@ package consumer
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go/jetstream"
+)
+
+var (
+	errUnsettled  = errors.New("the number of partitions is being changed, or the change was cut off: run \"pinstatus streams apply\"")
+	errConcurrent = errors.New("somebody else changed the stream at the same time")
 )
 
 // missing is the number of messages that are gone without an account. The state's own
@@ -20,51 +26,56 @@ func missing(info *jetstream.StreamInfo) (uint64, error) {
 }
 
 // Account adds to the number of messages whose removal from the event stream is accounted
-// for. Whoever erases calls it before the messages go, so that they are never missing; the
-// broker has no comparison for such a change, so that of two at the same moment one may be
-// lost, which Account finds out as a rule: then there is an error, and less is accounted for
-// than was removed.
+// for. Whoever erases calls it before the messages go, so that they are never missing. It is
+// refused while the stream's number of partitions is being changed.
+//
+// The broker has no comparison for such a change of the stream, so that of two at the same
+// moment one may be lost. Account looks afterwards whether its own stands and nothing else
+// of the stream has changed meanwhile: if not there is an error, and less may be accounted
+// for than was announced.
 func Account(ctx context.Context, js jetstream.JetStream, removed uint64) error {
 	a := &api{js: js, stream: EventStream}
-	info, err := a.info(ctx)
-	if err != nil {
-		return err
-	}
-	return a.account(ctx, info, removed)
+	return a.account(ctx, func(*jetstream.StreamInfo) (uint64, error) { return removed, nil })
 }
 
 // acceptDeletions accounts for all messages that are missing.
 func acceptDeletions(ctx context.Context, js jetstream.JetStream) error {
 	a := &api{js: js, stream: EventStream}
+	return a.account(ctx, missing)
+}
+
+// account adds what more finds, and nothing if that is nothing.
+func (a *api) account(ctx context.Context, more func(*jetstream.StreamInfo) (uint64, error)) error {
 	info, err := a.info(ctx)
 	if err != nil {
 		return err
 	}
-	n, err := missing(info)
-	if err != nil || n == 0 {
+	removed, err := more(info)
+	if err != nil || removed == 0 {
 		return err
 	}
-	return a.account(ctx, info, n)
-}
-
-func (a *api) account(ctx context.Context, info *jetstream.StreamInfo, removed uint64) error {
-	before, err := metadataNumber(&info.Config, metadataErased, 0)
-	if err != nil {
-		return err
-	}
-	after := before + removed
-	if err := update(ctx, a.js, info, withMetadata(info.Config, metadataErased, after)); err != nil {
+	refuse := func(err error) error {
 		return fmt.Errorf("stream %s: account for %d removed messages: %w", a.stream, removed, err)
 	}
-	if info, err = a.info(ctx); err != nil {
-		return err
+	if _, uniform, err := spreadOf(info); err != nil {
+		return refuse(err)
+	} else if uniform == unsettled {
+		return refuse(errUnsettled)
 	}
-	found, err := metadataNumber(&info.Config, metadataErased, 0)
+	erased, err := metadataNumber(&info.Config, metadataErased, 0)
 	if err != nil {
 		return err
 	}
-	if found != after {
-		return fmt.Errorf("stream %s: account for %d removed messages: somebody else changed the stream at the same time", a.stream, removed)
+	want := withMetadata(info.Config, metadataErased, erased+removed)
+	if err := update(ctx, a.js, info, want); err != nil {
+		return refuse(err)
+	}
+	found, err := a.info(ctx)
+	if err != nil {
+		return err
+	}
+	if !sameSpread(&found.Config, &want) || found.Config.Metadata[metadataErased] != want.Metadata[metadataErased] {
+		return refuse(errConcurrent)
 	}
 	return nil
 }

@@ -17,9 +17,16 @@ const (
 )
 
 // Assign sets which partitions are read. It returns once the reading of those that are no
-// longer assigned has ended, with the batch in hand finished; of those that are new it has
-// not begun then. What stays assigned is read on without being opened again. Before the
-// first call nothing is read. The error is ctx's, or says that there is no such assignment.
+// longer assigned has ended, with the batch in hand finished; the reading of those that are
+// new may not have begun by then. Before the first call nothing is read.
+//
+// A partition that stays assigned and is read by a consumer of its own is read on. Where one
+// consumer reads several, any other assignment ends that: what stays assigned of them is
+// opened again, and so are all partitions that are read one by one when there is reason to
+// read them together.
+//
+// The error is ctx's, or says that there is no such assignment. The assignment stands if it
+// is ctx's: see Reading for what goes on.
 func (c *Consumer) Assign(ctx context.Context, a Assignment) error {
 	if err := a.validate(); err != nil {
 		return err
@@ -53,47 +60,64 @@ func (c *Consumer) Assign(ctx context.Context, a Assignment) error {
 	}
 }
 
+// Reading reports whether anything of a partition may still be handled by this Consumer: from
+// the moment that it is assigned until it is not any more, or Run's context has ended, and
+// the Handler has returned for it. So it tells, while an Assign still waits for the batch in
+// hand of one partition, that the others have ended.
+func (c *Consumer) Reading(partition int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case c.stopped:
+		return false
+	case !c.ending && slices.Contains(c.want.Own, partition):
+		return true
+	}
+	reads := func(l *lane) bool { return l.reads(partition) }
+	return slices.ContainsFunc(c.lanes, reads) || slices.ContainsFunc(c.leaving, reads)
+}
+
 // arrange makes the lanes those that the assignment and its health ask for. Only Run calls
-// it, so that lanes come and go in one place.
+// it, so that lanes come and go in one place. It does not wait for lanes that it stops: each
+// wakes Run as it comes to its end, and what waits for that is arranged then.
 func (c *Consumer) arrange(ctx context.Context) {
 	c.mu.Lock()
 	want, number, lanes := c.want, c.wanted, c.lanes
+	leaving := slices.DeleteFunc(slices.Clone(c.leaving), (*lane).over)
 	c.mu.Unlock()
 
 	alive := lanes[:0:0]
 	for _, l := range lanes {
-		select {
-		case <-l.done:
+		if l.over() {
 			c.split = c.split || l.state().split
-		default:
+		} else {
 			alive = append(alive, l)
 		}
 	}
-	together := c.together(want, alive)
-	var keep, leave []*lane
+	together := c.together(want, number, alive)
+	var keep []*lane
 	for _, l := range alive {
 		if l.fits(want, together) {
 			keep = append(keep, l)
 		} else {
-			leave = append(leave, l)
+			l.stop()
+			leaving = append(leaving, l)
 		}
 	}
-	for _, l := range leave {
-		l.stop()
-	}
-	for _, l := range leave {
-		<-l.done
-	}
-	if ctx.Err() != nil {
-		return
-	}
-	for _, a := range missingLanes(want, together, keep) {
-		keep = append(keep, c.startLane(ctx, a))
-	}
+
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.lanes = keep
-	if c.applied != number {
+	c.lanes, c.leaving = keep, leaving
+	// What is no longer assigned must not begin: Reading has said that it does not.
+	if ctx.Err() == nil && c.wanted == number {
+		for _, a := range missingLanes(want, together, keep) {
+			if !slices.ContainsFunc(leaving, func(l *lane) bool { return l.hinders(a) }) {
+				c.lanes = append(c.lanes, c.startLane(ctx, a))
+				c.joining = 0
+			}
+		}
+	}
+	if c.applied != number && !slices.ContainsFunc(leaving, func(l *lane) bool { return l.exceeds(want) }) {
 		c.applied = number
 		c.notify()
 	}
@@ -101,7 +125,7 @@ func (c *Consumer) arrange(ctx context.Context) {
 
 // together decides whether all partitions are read by one consumer. That is fastest if they
 // are all there are, and spares the broker where it cannot be asked for one alone.
-func (c *Consumer) together(want Assignment, lanes []*lane) bool {
+func (c *Consumer) together(want Assignment, number int, lanes []*lane) bool {
 	if len(want.Own) < 2 {
 		c.split = false
 		return false
@@ -111,12 +135,12 @@ func (c *Consumer) together(want Assignment, lanes []*lane) bool {
 	case joined:
 		return want.whole() || slices.ContainsFunc(lanes, func(l *lane) bool { return l.assignment.equal(&want) })
 	case len(lanes) == 0:
-		return want.whole() && !c.split
+		return want.whole() && !c.split || c.joining == number
 	case len(lanes) < len(want.Own), !c.joinable(want, lanes):
 		return false
 	}
 	c.log.Info("reading all assigned partitions together again", zap.Int("partitions", len(want.Own)))
-	c.split = false
+	c.split, c.joining = false, number
 	return true
 }
 
@@ -151,6 +175,22 @@ func (l *lane) fits(want Assignment, together bool) bool {
 	return l.one() && slices.Contains(want.Own, l.assignment.Own[0])
 }
 
+// hinders reports whether what is to be read is still read by this lane, which is stopping.
+func (l *lane) hinders(a Assignment) bool {
+	other := l.assignment.Partitions != a.Partitions
+	return slices.ContainsFunc(l.assignment.Own, func(p int) bool {
+		return l.reads(p) && (other || slices.Contains(a.Own, p))
+	})
+}
+
+// exceeds reports whether this lane, which is stopping, still reads what is not wanted.
+func (l *lane) exceeds(want Assignment) bool {
+	other := l.assignment.Partitions != want.Partitions
+	return slices.ContainsFunc(l.assignment.Own, func(p int) bool {
+		return l.reads(p) && (other || !slices.Contains(want.Own, p))
+	})
+}
+
 // missingLanes are those that an assignment needs beyond the ones there are.
 func missingLanes(want Assignment, together bool, lanes []*lane) []Assignment {
 	if together {
@@ -168,10 +208,10 @@ func missingLanes(want Assignment, together bool, lanes []*lane) []Assignment {
 	return missing
 }
 
-// stopAll ends all lanes.
+// stopAll ends all lanes, each of which ends by itself, and waits for them.
 func (c *Consumer) stopAll() {
 	c.mu.Lock()
-	lanes := c.lanes
+	lanes := slices.Concat(c.lanes, c.leaving)
 	c.mu.Unlock()
 	for _, l := range lanes {
 		l.stop()

@@ -57,8 +57,9 @@ func cluster(t *testing.T) []*server.Server {
 // The server that leads the stream goes away, and with it, maybe, the one that has the
 // consumer: everything comes all the same.
 func TestLeaderLoss(t *testing.T) {
-	t.Run("together", func(t *testing.T) { leaderLoss(t, false) })
-	t.Run("apart", func(t *testing.T) { leaderLoss(t, true) })
+	t.Parallel()
+	t.Run("together", func(t *testing.T) { t.Parallel(); leaderLoss(t, false) })
+	t.Run("apart", func(t *testing.T) { t.Parallel(); leaderLoss(t, true) })
 }
 
 func leaderLoss(t *testing.T, apart bool) {

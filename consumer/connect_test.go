@@ -31,6 +31,7 @@ func connect(tb testing.TB, url string) (*nats.Conn, *prometheus.Registry, *obse
 }
 
 func TestConnectOutlivesTheBroker(t *testing.T) {
+	t.Parallel()
 	srv := natstest.Start(t)
 	srv.Stop()
 	url := strings.Replace(srv.URL(), "nats://", "nats://user:secret@", 1)

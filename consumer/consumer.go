@@ -85,8 +85,8 @@ type Handler interface {
 	// Open is called before partitions are read, and again after every loss of place. It
 	// returns, for each of them, the sequence up to which it has everything. It may be called
 	// for several partitions or for one of them, and for different ones at the same time. An
-	// error other than ErrRewind keeps only those partitions from being read for which it
-	// comes back when they are opened one by one.
+	// error keeps only those partitions from being read for which it comes back when they are
+	// opened one by one.
 	Open(ctx context.Context, s Stream, partitions []int) ([]uint64, error)
 
 	// Handle takes the next batch of a partition. It is called by one goroutine for each

@@ -285,6 +285,7 @@ func TestDeadLetterOfAReusedSequence(t *testing.T) {
 
 // The broker may be away: the dead letter waits for it.
 func TestDeadLetterIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	_, js := broker(t, 1)
 	if err := js.DeleteStream(t.Context(), DeadLetterStream); err != nil {
 		t.Fatal(err)

@@ -3,7 +3,10 @@ package consumer
 import (
 	"cmp"
 	"context"
+	"flag"
 	"fmt"
+	"os"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -21,7 +24,21 @@ import (
 )
 
 // waitFor is how long a test waits for what has to happen.
-const waitFor = 30 * time.Second
+const waitFor = time.Minute
+
+// TestMain runs more tests at a time than there are processors, unless it is told how many:
+// most of them wait for a broker.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	told := false
+	flag.Visit(func(f *flag.Flag) { told = told || f.Name == "test.parallel" })
+	if !told {
+		if err := flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0))); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // quick are options with short intervals.
 func quick(tb testing.TB, js jetstream.JetStream, h Handler) Options {

@@ -3,6 +3,7 @@ package consumer
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,15 +17,17 @@ type lane struct {
 	c          *Consumer
 	assignment Assignment // what it reads
 	log        *zap.Logger
-	stop       context.CancelFunc
+	stop       func()
 	done       chan struct{} // closed when it has ended
 
-	mu      sync.Mutex
-	fault   error     // why it is not reading; nil while it does
-	healthy time.Time // since when it reads and is not held up
-	split   bool      // it ended so that its partitions be read one by one
-	stream  Stream    // as last opened
-	reader  *reader   // nil while it is not reading
+	mu       sync.Mutex
+	stopping bool
+	busy     []int     // partitions that the Handler may have in hand, or be opening
+	fault    error     // why it is not reading; nil while it does
+	healthy  time.Time // since when it reads and is not held up
+	split    bool      // it ended so that its partitions be read one by one
+	stream   Stream    // as last opened
+	reader   *reader   // nil while it is not reading
 }
 
 // startLane starts a lane that ends with ctx, or when it is stopped.
@@ -33,13 +36,65 @@ func (c *Consumer) startLane(ctx context.Context, a Assignment) *lane {
 	if l.one() {
 		l.log = c.log.With(zap.Int("partition", a.Own[0]))
 	}
-	ctx, l.stop = context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	l.stop = func() {
+		cancel()
+		l.mu.Lock()
+		l.stopping = true
+		l.mu.Unlock()
+	}
 	go l.run(ctx)
 	return l
 }
 
 // one reports whether the lane reads a single partition.
 func (l *lane) one() bool { return len(l.assignment.Own) == 1 }
+
+// over reports whether the lane has ended.
+func (l *lane) over() bool {
+	select {
+	case <-l.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// reads reports whether anything of a partition may still be handled. A lane that is
+// stopping begins nothing more.
+func (l *lane) reads(partition int) bool {
+	if l.over() {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopping {
+		return slices.Contains(l.busy, partition)
+	}
+	return slices.Contains(l.assignment.Own, partition)
+}
+
+// begins notes that the Handler is about to work; false if it must not any more.
+func (l *lane) begins() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopping {
+		return false
+	}
+	l.busy = slices.Clone(l.assignment.Own)
+	return true
+}
+
+// ends notes that the Handler is done with some partitions until begins is called again.
+func (l *lane) ends(partitions ...int) {
+	l.mu.Lock()
+	l.busy = slices.DeleteFunc(l.busy, func(p int) bool { return slices.Contains(partitions, p) })
+	stopping := l.stopping
+	l.mu.Unlock()
+	if stopping {
+		l.c.wake()
+	}
+}
 
 // run reads until ctx ends, or the lane is split up, or the connection is closed for good.
 func (l *lane) run(ctx context.Context) {
@@ -65,7 +120,7 @@ func (l *lane) run(ctx context.Context) {
 		if time.Since(began) >= goodSession {
 			wait.Reset()
 		}
-		pause := wait.NextBackOff()
+		pause := pauseAfter(err, wait.NextBackOff())
 		if l.splits(err) {
 			l.splitUp()
 			pause = 0
@@ -79,6 +134,15 @@ func (l *lane) run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 	}
+}
+
+// pauseAfter is how long to wait, at most so long as failures are. Where nothing is wrong,
+// and the lane waits for somebody else, it looks again soon.
+func pauseAfter(err error, longest time.Duration) time.Duration {
+	if reasonOf(err) == reasonRewind {
+		return min(longest, jitter(rewindRetry))
+	}
+	return longest
 }
 
 // splits reports whether the lane's partitions are better off one by one: the trouble of one

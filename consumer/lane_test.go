@@ -132,6 +132,7 @@ func TestAssignRefusesNonsense(t *testing.T) {
 
 // Some partitions of several are each read by a filter, and what comes is theirs alone.
 func TestReadsWhatIsAssigned(t *testing.T) {
+	t.Parallel()
 	_, js := broker(t, 8)
 	publish(t, js, 0, 2000, 300)
 	rec := newRecorder()
@@ -171,6 +172,7 @@ func TestReadsWhatIsAssigned(t *testing.T) {
 
 // Assign waits for the batch in hand of what it takes away, and only for that.
 func TestAssignWaitsForTheBatchInHand(t *testing.T) {
+	t.Parallel()
 	_, js := broker(t, 4)
 	publish(t, js, 0, 400, 100)
 	for _, before := range []Assignment{All(4), {4, []int{1, 2}}} {
@@ -218,6 +220,7 @@ func TestAssignWaitsForTheBatchInHand(t *testing.T) {
 // Partitions that have nothing, or nothing for long, follow the stream, also where its last
 // messages are deleted. They come to no place that the consumer has not proven.
 func TestFilteredIdlePartitionsAreCarriedForward(t *testing.T) {
+	t.Parallel()
 	const partitions = 64
 	_, js := broker(t, partitions)
 	a := Assignment{partitions, All(partitions).Own[:40]}
@@ -248,6 +251,7 @@ func TestFilteredIdlePartitionsAreCarriedForward(t *testing.T) {
 // The mark of a place that no message of the partition told carries the broker's timestamp
 // all the same, or none if the message there is gone.
 func TestMarksOfIdlePartitions(t *testing.T) {
+	t.Parallel()
 	_, js := broker(t, 16)
 	publish(t, js, 0, 100, 1)
 	busy := event.Partition("acme", "pin0", 16)
@@ -297,6 +301,7 @@ func TestMarksOfIdlePartitions(t *testing.T) {
 // Partition 0 gets what is no event's subject, in its place among the others, and is read by
 // its filter again afterwards.
 func TestFilteredPartitionZero(t *testing.T) {
+	t.Parallel()
 	_, js := broker(t, 4)
 	publish(t, js, 0, 100, 50)
 	rec := newRecorder()
@@ -328,11 +333,13 @@ func TestFilteredPartitionZero(t *testing.T) {
 
 // A handler that fails for one partition, or waits for long, does not keep the others.
 func TestOnePartitionsTroubleIsItsOwn(t *testing.T) {
+	t.Parallel()
 	away := errors.New("shard is away")
 	tests := []struct {
 		name string
 		make func(rec *recorder, broken *atomic.Bool)
-		says error // Ready, while it lasts
+		says error         // Ready, while it lasts
+		join time.Duration // longer than it takes to notice
 	}{
 		{"handle fails", func(rec *recorder, broken *atomic.Bool) {
 			rec.handle = func(_ context.Context, b *Batch) error {
@@ -341,7 +348,7 @@ func TestOnePartitionsTroubleIsItsOwn(t *testing.T) {
 				}
 				return nil
 			}
-		}, away},
+		}, away, time.Second},
 		{"open fails", func(rec *recorder, broken *atomic.Bool) {
 			rec.refuse = func(partitions []int) error {
 				if slices.Contains(partitions, 5) && broken.Load() {
@@ -349,7 +356,7 @@ func TestOnePartitionsTroubleIsItsOwn(t *testing.T) {
 				}
 				return nil
 			}
-		}, away},
+		}, away, time.Second},
 		{"handle waits", func(rec *recorder, broken *atomic.Bool) {
 			rec.handle = func(ctx context.Context, b *Batch) error {
 				for b.Partition == 5 && broken.Load() {
@@ -361,10 +368,11 @@ func TestOnePartitionsTroubleIsItsOwn(t *testing.T) {
 				}
 				return nil
 			}
-		}, nil},
+		}, nil, 3 * time.Second},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
 			const events = 3000
 			_, js := broker(t, 8)
 			publish(t, js, 0, events, 300)
@@ -373,7 +381,7 @@ func TestOnePartitionsTroubleIsItsOwn(t *testing.T) {
 			rec := newRecorder()
 			tt.make(rec, &broken)
 			o := quick(t, js, rec)
-			o.MaxBatch, o.QueueMessages, o.joinAfter = 10, 20, 3*time.Second // longer than it takes to notice
+			o.MaxBatch, o.QueueMessages, o.joinAfter = 10, 20, tt.join
 			c, _ := run(t, o)
 			others := slices.DeleteFunc(All(8).Own, func(p int) bool { return p == 5 })
 			rec.at(t, events, others...)
@@ -408,6 +416,7 @@ func TestOnePartitionsTroubleIsItsOwn(t *testing.T) {
 
 // Partitions that are up to date do not wait for one that starts from far behind.
 func TestOnePartitionFarBehind(t *testing.T) {
+	t.Parallel()
 	const events = 3000
 	_, js := broker(t, 4)
 	publish(t, js, 0, events, 300)
@@ -445,6 +454,7 @@ func TestOnePartitionFarBehind(t *testing.T) {
 // What was removed before it was read the handler of a filtered partition learns of, before
 // its place moves past it.
 func TestRetentionOvertakesAFilteredReader(t *testing.T) {
+	t.Parallel()
 	const events = 5_000
 	for _, limits := range []Limits{{}, {MaxAge: new(time.Hour)}} {
 		_, js := broker(t, 2)
@@ -489,6 +499,7 @@ func TestRetentionOvertakesAFilteredReader(t *testing.T) {
 // The views may have another number of partitions than the stream spreads keys over, before
 // and after the stream's number changes: nothing is missed, and nothing read twice.
 func TestAnotherNumberOfPartitions(t *testing.T) {
+	t.Parallel()
 	_, js := broker(t, 8)
 	publish(t, js, 0, 500, 200)
 	tests := []struct {

@@ -31,6 +31,7 @@ func describe(tb testing.TB, js jetstream.JetStream) Stream {
 
 // Another number of partitions is right from behind the last stored event on.
 func TestApplySetsUniform(t *testing.T) {
+	t.Parallel()
 	_, js := broker(t, 8)
 	if s := describe(t, js); s.Uniform != 1 {
 		t.Errorf("new stream: uniform from %d on, want 1", s.Uniform)
@@ -72,6 +73,7 @@ func TestApplySetsUniform(t *testing.T) {
 // A change of the number that was cut off is found, and finished by the next Apply; what
 // was stored meanwhile is read rightly.
 func TestChangeOfPartitionsCutOff(t *testing.T) {
+	t.Parallel()
 	_, js := broker(t, 8)
 	publish(t, js, 0, 100, 10)
 	setMetadata(t, js, metadataUniform, strconv.FormatUint(unsettled, 10))
@@ -160,6 +162,7 @@ func TestMissingAndAccounted(t *testing.T) {
 
 // Messages that go while the stream is read are an alarm, and none to stop at.
 func TestMessagesGoWhileReading(t *testing.T) {
+	t.Parallel()
 	_, js := broker(t, 4)
 	publish(t, js, 0, 100, 10)
 	stream, err := js.Stream(t.Context(), EventStream)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go/jetstream"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pinstatus/pinstatus/consumer/event"
 )
@@ -80,15 +81,12 @@ func expected(tb testing.TB, js jetstream.JetStream, a Assignment, from []uint64
 		}
 	}
 	spread := newSpread(s, a.Partitions)
-	for n := s.First; n <= to; n++ {
-		m, err := (&api{js: js, stream: EventStream}).at(tb.Context(), n)
-		if err != nil {
-			tb.Fatal(err)
-		}
-		if m == nil {
+	for n, subject := range storedSubjects(tb, js, s.First, to) {
+		if subject == "" {
 			continue
 		}
-		p, err := spread.partition(m.Subject, n)
+		n := s.First + uint64(n)
+		p, err := spread.partition(subject, n)
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -101,7 +99,30 @@ func expected(tb testing.TB, js jetstream.JetStream, a Assignment, from []uint64
 	return want
 }
 
+// storedSubjects are those of the messages between two sequences, asked for one by one, many
+// at a time; empty where there is none.
+func storedSubjects(tb testing.TB, js jetstream.JetStream, first, last uint64) []string {
+	tb.Helper()
+	found := make([]string, last+1-min(first, last+1))
+	var asking errgroup.Group
+	asking.SetLimit(64)
+	for i := range found {
+		asking.Go(func() error {
+			m, err := (&api{js: js, stream: EventStream}).at(tb.Context(), first+uint64(i))
+			if m != nil {
+				found[i] = m.Subject
+			}
+			return err
+		})
+	}
+	if err := asking.Wait(); err != nil {
+		tb.Fatal(err)
+	}
+	return found
+}
+
 func TestRange(t *testing.T) {
+	t.Parallel()
 	_, js := broker(t, 8)
 	publish(t, js, 0, 500, 7) // some partitions get nothing
 	stream, err := js.Stream(t.Context(), EventStream)
@@ -282,6 +303,7 @@ func TestRangeValidates(t *testing.T) {
 
 // What is no event's subject is stored outside of the partitions, and belongs to partition 0.
 func TestRangeOfPartitionZero(t *testing.T) {
+	t.Parallel()
 	srv, js := broker(t, 4)
 	raw := dial(t, srv)
 	odd := []string{"pinstatus.events.sms.acme", "pinstatus.events.sms.acme.a.b", "pinstatus.events.p.0.a", "pinstatus.events.x"}

@@ -16,6 +16,7 @@ import (
 )
 
 func TestReadsEverythingInOrder(t *testing.T) {
+	t.Parallel()
 	const partitions, events, pins = 16, 50_000, 700
 	_, js := broker(t, partitions)
 	publish(t, js, 0, events, pins)
@@ -226,6 +227,7 @@ func TestDeletedMessagesAreNoGap(t *testing.T) {
 // A full queue stops the reading: what the broker has sent stays within what queues,
 // batches and requests allow.
 func TestBackpressure(t *testing.T) {
+	t.Parallel()
 	const partitions, events, queued = 4, 40_000, 100
 	_, js := broker(t, partitions)
 	publish(t, js, 0, events, 100)
@@ -303,7 +305,7 @@ func consumers(tb testing.TB, js jetstream.JetStream) <-chan *jetstream.Consumer
 func eventually(tb testing.TB, what string, cond func() bool) {
 	tb.Helper()
 	deadline := time.After(waitFor)
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for !cond() {
 		select {

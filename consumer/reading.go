@@ -33,6 +33,7 @@ type reading struct {
 	received func(ctx context.Context, sequence uint64) (int64, error)
 	guard    *guard        // of a reading by a filter
 	began    func(*reader) // reading has begun; nil for nothing to do
+	ended    func(int)     // the Handler will get no more of a partition; nil for nothing to do
 }
 
 // start is the first sequence to be read.
@@ -94,6 +95,9 @@ func (g *reading) run(ctx context.Context) error {
 		}
 		w := g.worker(p, q, r)
 		working.Go(func() {
+			if g.ended != nil {
+				defer g.ended(p)
+			}
 			if err := w.run(handling, reading); err != nil {
 				fail(err)
 			}

@@ -3,6 +3,7 @@ package consumer
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Ready is nil while the consumer is connected and reads all that is assigned, and otherwise
@@ -28,17 +29,28 @@ func (c *Consumer) Ready() error {
 	}
 	var first error
 	more := 0
-	for _, l := range lanes {
-		fault := l.state().fault
+	note := func(partition int, fault error) {
 		switch {
 		case fault == nil:
 		case first != nil:
 			more++
-		case l.one() && len(want.Own) > 1:
-			first = fmt.Errorf("partition %d: %w", l.assignment.Own[0], fault)
+		case partition >= 0 && len(want.Own) > 1:
+			first = fmt.Errorf("partition %d: %w", partition, fault)
 		default:
 			first = fault
 		}
+	}
+	waiting := slices.Clone(want.Own) // for a lane: that before has not ended
+	for _, l := range lanes {
+		waiting = slices.DeleteFunc(waiting, func(p int) bool { return slices.Contains(l.assignment.Own, p) })
+		if l.one() {
+			note(l.assignment.Own[0], l.state().fault)
+		} else {
+			note(-1, l.state().fault)
+		}
+	}
+	for _, p := range waiting {
+		note(p, errNotReading)
 	}
 	switch {
 	case more > 0:

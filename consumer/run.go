@@ -14,6 +14,8 @@ import (
 const (
 	firstRetry = 50 * time.Millisecond
 	lastRetry  = 5 * time.Second
+	// A Handler whose place has moved, or is sealed, is asked again after so long at most.
+	rewindRetry = time.Second
 	// A session that lasted so long was a good one: the next failure is retried at once.
 	goodSession = 10 * time.Second
 )
@@ -38,15 +40,20 @@ type Consumer struct {
 
 	mu       sync.Mutex
 	running  bool
+	ending   bool // Run's context has ended: nothing that is not read yet will be
 	stopped  bool
 	want     Assignment
 	wanted   int           // counts assignments
 	applied  int           // the newest one for which nothing else is read any more
 	progress chan struct{} // closed and replaced when applied or running changes
-	lanes    []*lane
-	split    bool // its partitions are read one by one
+	lanes    []*lane       // those of the assignment
+	leaving  []*lane       // told to stop, and not ended yet
 	places   map[int]uint64
 	losses   losses
+
+	// What follows belongs to Run's goroutine.
+	split   bool // the partitions are read one by one
+	joining int  // the assignment for which lanes have been told to stop in favor of a joint one
 }
 
 // New returns a Consumer that is ready to Run.
@@ -90,6 +97,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer watching.Wait()
 	defer c.stopAll()
 	defer stopLanes()
+	defer c.endBegins()
 	watching.Go(func() { c.watchStream(lanes) })
 
 	tick := time.NewTicker(c.opts.probe)
@@ -110,6 +118,12 @@ func (c *Consumer) Run(ctx context.Context) error {
 
 // wake makes Run look at its lanes.
 func (c *Consumer) wake() { signal(c.woken) }
+
+func (c *Consumer) endBegins() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ending = true
+}
 
 func (c *Consumer) end() {
 	c.mu.Lock()

@@ -22,6 +22,10 @@ func (l *lane) session(ctx context.Context) error {
 		return &restart{reasonStreamInfo, err}
 	}
 	l.c.opened(stream)
+	if !l.begins() {
+		return ctx.Err()
+	}
+	defer l.ends(l.assignment.Own...)
 	from, err := l.open(ctx, stream)
 	if err != nil {
 		return err
@@ -33,6 +37,7 @@ func (l *lane) session(ctx context.Context) error {
 	reading, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var watching sync.WaitGroup
+	g.ended = func(partition int) { l.ends(partition) }
 	g.began = func(r *reader) {
 		watching.Go(func() { l.watchBlocked(reading, r) })
 		if g.filter == "" && !l.assignment.whole() {
@@ -72,10 +77,14 @@ func (l *lane) connected(ctx context.Context) error {
 
 // open asks the Handler for its place.
 func (l *lane) open(ctx context.Context, s Stream) ([]uint64, error) {
+	defer l.tried()
 	from, err := l.c.opts.Handler.Open(ctx, s, slices.Clone(l.assignment.Own))
 	switch {
-	case errors.Is(err, ErrRewind):
+	case errors.Is(err, ErrRewind) && l.one():
 		return nil, &restart{reasonRewind, err}
+	case errors.Is(err, ErrRewind):
+		// It may last, and be the trouble of one partition alone.
+		return nil, &restart{reasonOtherwise, err}
 	case err != nil:
 		return nil, &restart{reasonOpen, err}
 	case len(from) != len(l.assignment.Own):

@@ -61,6 +61,7 @@ func TestApplyMakesTheStreams(t *testing.T) {
 
 // Each row changes a good stream; Check has to name what, and Apply to put it right.
 func TestCheckNamesAndApplyMends(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name   string
 		stream string
@@ -163,6 +164,7 @@ func TestCheckWithoutStreams(t *testing.T) {
 
 // Apply takes nothing away from a stream that holds events, unless it is forced to.
 func TestApplyRefusesHarm(t *testing.T) {
+	t.Parallel()
 	tests := []struct {
 		name string
 		cfg  Streams

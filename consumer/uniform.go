@@ -53,28 +53,66 @@ func settled() setting {
 // that whoever reads meanwhile never takes a partition as stored for the right one: first the
 // metadata says that none is, then the transform changes, and then the metadata says from
 // where on they all are. If it is cut off, the next Apply goes on.
+//
+// The broker compares nothing before it changes a stream, so that somebody who changes it at
+// the same moment may undo a step. That is found, and all three are taken again.
 func respread(ctx context.Context, js jetstream.JetStream, old *jetstream.StreamInfo, config jetstream.StreamConfig) error {
 	spread, whole := settled(), transform(partitionsOf(config.SubjectTransform))
 	if whole.ok(&old.Config) && spread.ok(&old.Config) {
 		return update(ctx, js, old, config)
 	}
-	before := withMetadata(old.Config, metadataUniform, unsettled)
-	if err := update(ctx, js, old, before); err != nil {
-		return err
+	a := &api{js: js, stream: config.Name}
+	for range respreads {
+		done, err := a.respread(ctx, config)
+		if done || err != nil {
+			return err
+		}
 	}
-	if err := update(ctx, js, old, withMetadata(config, metadataUniform, unsettled)); err != nil {
-		return err
+	return errConcurrent
+}
+
+// respreads is how often a change that somebody interferes with is tried.
+const respreads = 3
+
+// respread takes the three steps; false if one of them did not stand.
+func (a *api) respread(ctx context.Context, config jetstream.StreamConfig) (bool, error) {
+	info, err := a.info(ctx)
+	if err != nil {
+		return false, err
 	}
-	if config.Replicas > 1 || old.Config.Replicas > 1 {
+	if err := update(ctx, a.js, info, withMetadata(info.Config, metadataUniform, unsettled)); err != nil {
+		return false, err
+	}
+	if info, err = a.info(ctx); err != nil {
+		return false, err
+	}
+	config = withMetadata(config, metadataUniform, unsettled)
+	if erased, ok := info.Config.Metadata[metadataErased]; ok { // as it is now, not as it was
+		config.Metadata[metadataErased] = erased
+	}
+	if err := update(ctx, a.js, info, config); err != nil {
+		return false, err
+	}
+	if config.Replicas > 1 || info.Config.Replicas > 1 {
 		select {
 		case <-time.After(settling):
 		case <-ctx.Done():
-			return ctx.Err()
+			return false, ctx.Err()
 		}
 	}
-	info, err := (&api{js: js, stream: config.Name}).info(ctx)
-	if err != nil {
-		return err
+	if info, err = a.info(ctx); err != nil || !sameSpread(&info.Config, &config) {
+		return false, err
 	}
-	return update(ctx, js, info, withMetadata(info.Config, metadataUniform, info.State.LastSeq+1))
+	config = withMetadata(info.Config, metadataUniform, info.State.LastSeq+1)
+	if err := update(ctx, a.js, info, config); err != nil {
+		return false, err
+	}
+	info, err = a.info(ctx)
+	return err == nil && sameSpread(&info.Config, &config), err
+}
+
+// sameSpread reports whether two configurations say the same of the partitions.
+func sameSpread(a, b *jetstream.StreamConfig) bool {
+	return transformText(a.SubjectTransform) == transformText(b.SubjectTransform) &&
+		a.Metadata[metadataUniform] == b.Metadata[metadataUniform]
 }

@@ -164,8 +164,13 @@ func changed(s *Stream, place uint64, info *jetstream.StreamInfo) error {
 	case info.State.LastSeq < place:
 		return fmt.Errorf("the stream ends at %d, and was read up to %d", info.State.LastSeq, place)
 	}
-	if _, uniform, err := spreadOf(info); err == nil && uniform > s.Uniform {
-		return fmt.Errorf("the stream's partitions are right from sequence %d on, and no longer from %d", uniform, s.Uniform)
+	if _, uniform, err := spreadOf(info); err == nil {
+		switch {
+		case uniform > s.Uniform:
+			return fmt.Errorf("the stream's partitions are right from sequence %d on, and no longer from %d", uniform, s.Uniform)
+		case s.Uniform == unsettled && uniform != unsettled:
+			return fmt.Errorf("the stream's partitions are right from sequence %d on, and were not when the reading began", uniform)
+		}
 	}
 	return nil
 }

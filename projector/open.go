@@ -12,8 +12,10 @@ import (
 
 // open reads the partition's position. Where the store has lost it, or has gone back
 // behind what this process has committed, it writes the refill target before anything
-// else: until the partition has reached it, queries answer that nothing can be said.
-func (pt *partition) open(ctx context.Context, s consumer.Stream, shelf *shelf) error {
+// else: until the partition has reached it, queries answer that nothing can be said. Where
+// the record of the serving generation is unread, a partition without a position may be one
+// of a generation that has been dropped.
+func (pt *partition) open(ctx context.Context, s consumer.Stream, shelf *shelf, unread error) error {
 	pt.known, pt.views = false, newCache(pt.projector.opts.CacheViews)
 	found, _, err := pt.projector.opts.Store.Load(ctx, pt.generation, pt.number, nil)
 	if err != nil {
@@ -30,6 +32,8 @@ func (pt *partition) open(ctx context.Context, s consumer.Stream, shelf *shelf) 
 	case found.Sealed():
 		pt.moveTo(found)
 		return &rewind{fmt.Sprintf("sealed: generation %d takes over as soon as it serves", found.Next)}
+	case found == view.Position{} && unread != nil:
+		return unread
 	case found == view.Position{}, found.Restoring != "":
 		if found, want, err = pt.begin(ctx, found, s, shelf); err != nil {
 			return err

@@ -115,7 +115,7 @@ func New(opts Options) (*Projector, error) {
 // positions in this stream. If it fails for some of them, it fails; the others know their
 // places nevertheless, and each can be opened alone.
 func (p *Projector) Open(ctx context.Context, s consumer.Stream, partitions []int) ([]uint64, error) {
-	admitted := p.admit(ctx, s)
+	unread, admitted := p.admit(ctx, s)
 	shelf := shelf{snapshots: p.opts.Snapshots, stream: s}
 	defer shelf.close()
 	positions := make([]uint64, len(partitions))
@@ -127,7 +127,7 @@ func (p *Projector) Open(ctx context.Context, s consumer.Stream, partitions []in
 		}
 		err := admitted
 		if err == nil {
-			err = pt.open(ctx, s, &shelf)
+			err = pt.open(ctx, s, &shelf, unread)
 		}
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

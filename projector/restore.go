@@ -48,6 +48,13 @@ func (pt *partition) begin(ctx context.Context, found view.Position, s consumer.
 	if err != nil {
 		return found, found, err
 	}
+	if snapshot != nil && !s.Trimmed && snapshot.Generation() != pt.generation.Number {
+		// A rebuild may have made this generation because those views were not right. The
+		// stream can make all of it again.
+		pt.projector.opts.Log.Info("the snapshot is of another generation: filling the views from the stream's start",
+			zap.String("snapshot", snapshot.ID()), zap.Uint64("of", snapshot.Generation()), zap.Int("partition", pt.number))
+		snapshot = nil
+	}
 	if snapshot != nil {
 		want = snapshot.Position(pt.number)
 		want.Restoring, want.Next, want.Refill = "", 0, s.Last.Sequence
@@ -120,7 +127,7 @@ func (r *restore) goesOn(id string) bool {
 func (r *restore) run(ctx context.Context, snapshot Snapshot) error {
 	pt, began, views, n := r.partition, time.Now(), 0, 0
 	log := pt.projector.opts.Log.With(zap.String("snapshot", snapshot.ID()), zap.Int("partition", pt.number))
-	log.Info("restoring views from a snapshot", zap.Int("portions_there", r.portions))
+	log.Info("restoring views from a snapshot", zap.Int("portions_there", r.portions), zap.Uint64("of_generation", snapshot.Generation()))
 	err := snapshot.Views(ctx, pt.number, func(portion []Write) error {
 		if n++; n <= r.portions {
 			return nil

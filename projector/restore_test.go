@@ -34,15 +34,17 @@ func (s *shelf) Find(context.Context, consumer.Stream, int) (projector.Snapshot,
 
 // snapshot is the views of a store at a moment.
 type snapshot struct {
-	id        string
-	positions []view.Position
-	portions  [][][]projector.Write // by partition
-	stop      func(n int) error     // before portion n
-	closed    bool
+	id         string
+	generation uint64
+	positions  []view.Position
+	portions   [][][]projector.Write // by partition
+	stop       func(n int) error     // before portion n
+	closed     bool
 }
 
 func (s *snapshot) ID() string                   { return s.id }
 func (s *snapshot) Position(p int) view.Position { return s.positions[p] }
+func (s *snapshot) Generation() uint64           { return s.generation }
 func (s *snapshot) Close() error                 { s.closed = true; return nil }
 
 func (s *snapshot) Views(_ context.Context, p int, visit func([]projector.Write) error) error {
@@ -62,7 +64,7 @@ func (s *snapshot) Views(_ context.Context, p int, visit func([]projector.Write)
 // photograph makes a snapshot of the store, of two views a portion.
 func (f *fixture) photograph(id string) *snapshot {
 	f.t.Helper()
-	s := &snapshot{id: id, positions: make([]view.Position, partitions), portions: make([][][]projector.Write, partitions)}
+	s := &snapshot{id: id, generation: generation.Number, positions: make([]view.Position, partitions), portions: make([][][]projector.Write, partitions)}
 	for p := range partitions {
 		s.positions[p] = f.position(p)
 	}
@@ -282,6 +284,23 @@ func TestSnapshotsOfNoUse(t *testing.T) {
 				t.Errorf("Open: got %v, want alarm %s", err, test.want)
 			}
 		})
+	}
+}
+
+// A snapshot of a generation that a rebuild has followed would bring back what that has put
+// right: it is for streams that cannot make the views anew.
+func TestSnapshotOfAnotherGeneration(t *testing.T) {
+	for _, trimmed := range []bool{false, true} {
+		f, _ := photographed(t, 9)
+		f.snapshots().snapshot.generation = generation.Number + 1
+		f.stream.Trimmed = trimmed
+		positions, err := f.Open(t.Context(), f.stream, []int{2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if restored := positions[0] > 0; restored != trimmed {
+			t.Errorf("stream that lacks its start: %v; begun at %d", trimmed, positions[0])
+		}
 	}
 }
 

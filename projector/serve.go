@@ -98,11 +98,13 @@ func (p *Projector) learn(s view.Serving) {
 var errNotServing = errors.New("no partitions assigned yet")
 
 // admit makes sure that the generation is one to work on, and that the stream is spread as
-// it has to be.
-func (p *Projector) admit(ctx context.Context, s consumer.Stream) error {
-	serving, err := p.opts.Store.Serving(ctx)
-	if err != nil {
-		return fmt.Errorf("serving generation: %w", err)
+// it has to be. If the record cannot be read, it is as last known: its shard need not be the
+// partitions', and what they commit is compared with their positions. But none of them may
+// begin anew then, and unread says why.
+func (p *Projector) admit(ctx context.Context, s consumer.Stream) (unread, err error) {
+	serving, unread := p.opts.Store.Serving(ctx)
+	if unread != nil {
+		unread = fmt.Errorf("serving generation: %w", unread)
 	}
 	p.mu.Lock()
 	g := p.generation
@@ -111,6 +113,14 @@ func (p *Projector) admit(ctx context.Context, s consumer.Stream) error {
 	}
 	p.serving = serving
 	p.mu.Unlock()
+	if unread != nil && serving == (view.Serving{}) {
+		return unread, unread
+	}
+	return unread, admissible(g, serving, s)
+}
+
+// admissible is nil if generation g of a stream may be worked on by the record.
+func admissible(g view.Generation, serving view.Serving, s consumer.Stream) error {
 	if serving == (view.Serving{}) { // in a store of one's own
 		serving.Generation = g
 	}

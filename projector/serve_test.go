@@ -1,6 +1,7 @@
 package projector_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
@@ -256,5 +257,54 @@ func TestLostGenerationIsPutBack(t *testing.T) {
 	}
 	if got, err := f.store.Serving(t.Context()); err != nil || got != want {
 		t.Errorf("record: %+v, %v; want %+v", got, err, want)
+	}
+}
+
+// silent is a store whose record of the serving generation cannot be read for now.
+type silent struct {
+	projector.Store
+	err error
+}
+
+func (s *silent) Serving(ctx context.Context) (view.Serving, error) {
+	if s.err != nil {
+		return view.Serving{}, s.err
+	}
+	return s.Store.Serving(ctx)
+}
+
+// The record has a shard of its own in a cluster. Without it partitions go on from their
+// positions, but none begins anew.
+func TestRecordCannotBeRead(t *testing.T) {
+	f := newFixture(t)
+	s := &silent{Store: f.store, err: errors.New("no connection")}
+	f.restartOn(s)
+	f.serve(all(partitions)...)
+	if _, err := f.Open(t.Context(), f.stream, []int{0}); !errors.Is(err, s.err) {
+		t.Errorf("Open though no record was ever read: got %v, want the cause", err)
+	}
+	away := s.err
+	s.err = nil
+	if _, err := f.Begin(t.Context(), partitions); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Open(t.Context(), f.stream, []int{0, 1}); err != nil {
+		t.Fatal(err)
+	}
+	f.message(failed("alice"))
+	for p := range 2 {
+		if err := f.Handle(t.Context(), &consumer.Batch{Partition: p, Through: f.stream.Last}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.err = away
+	if _, err := f.Open(t.Context(), f.stream, []int{0, 1}); err != nil {
+		t.Errorf("Open of partitions that have positions: %v", err)
+	}
+	if _, err := f.Open(t.Context(), f.stream, []int{2}); !errors.Is(err, away) {
+		t.Errorf("Open of one without a position: got %v, want the cause", err)
+	}
+	if got := f.position(2); got != (view.Position{}) {
+		t.Errorf("position %+v was written", got)
 	}
 }

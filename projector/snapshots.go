@@ -20,6 +20,8 @@ type Snapshots interface {
 type Snapshot interface {
 	ID() string // without a slash
 	Position(p int) view.Position
+	// Generation is the number of the generation whose views they are.
+	Generation() uint64
 	// Views calls visit with the views of a partition in portions that one commit may hold,
 	// always the same ones in the same order.
 	Views(ctx context.Context, p int, visit func([]Write) error) error

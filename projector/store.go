@@ -28,9 +28,10 @@ type Store interface {
 	// c.To. It is safe to repeat.
 	Commit(ctx context.Context, c *Commit) (view.Position, error)
 
-	// Drop removes everything of partition p of a generation: its position first, then views,
-	// locks and lease. It is not atomic, and safe to repeat after a failure; whoever drops
-	// makes sure that nobody commits meanwhile.
+	// Drop removes everything of partition p of a generation: its position first, then views
+	// and locks. The lease stays, which may be what keeps others off meanwhile; it ends by
+	// itself. Drop is not atomic, and safe to repeat after a failure; whoever drops makes sure
+	// that nobody commits meanwhile.
 	Drop(ctx context.Context, g view.Generation, p int) error
 }
 

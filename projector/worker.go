@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector/view"
@@ -14,6 +15,10 @@ import (
 type Reader interface {
 	// Assign returns once nothing is read any more that is not assigned.
 	Assign(ctx context.Context, a consumer.Assignment) error
+
+	// Reading reports whether a partition is assigned, or may still be handled though it is
+	// not any more. It may be called while Assign runs.
+	Reading(partition int) bool
 }
 
 // Worker has a Reader read, and a Projector project, the partitions that this process is
@@ -23,16 +28,19 @@ type Worker struct {
 	reader     Reader
 	partitions func(context.Context) (int, error)
 
-	mu         sync.Mutex // held while partitions change
-	generation view.Generation
-	own        []int // what may be read
-	unsure     bool  // whether all of it is
+	mu     sync.Mutex // held while partitions change
+	own    []int      // what may be read
+	unsure bool       // whether all of it is
+
+	generation atomic.Pointer[view.Generation] // of what is read; changes once nothing is
 }
 
 // NewWorker is a Worker that has no partitions yet. The Reader's handler is the Projector;
 // partitions says over how many the stream spreads keys.
 func NewWorker(p *Projector, r Reader, partitions func(context.Context) (int, error)) *Worker {
-	return &Worker{projector: p, reader: r, partitions: partitions, unsure: true}
+	w := &Worker{projector: p, reader: r, partitions: partitions, unsure: true}
+	w.generation.Store(&view.Generation{})
+	return w
 }
 
 // Serving returns the record of the serving generation, the zero Serving if there is none.
@@ -55,27 +63,33 @@ func (w *Worker) Assign(ctx context.Context, g view.Generation, own []int) error
 	defer w.mu.Unlock()
 	own = slices.Sorted(slices.Values(own))
 	var staying []int
-	if w.generation == g {
+	former := *w.generation.Load()
+	if former == g {
 		staying = slices.DeleteFunc(slices.Clone(w.own), func(p int) bool { return !slices.Contains(own, p) })
 	}
 	if len(staying) < len(w.own) { // before the projector lets go of them
-		if err := w.read(ctx, w.generation, staying); err != nil {
+		if err := w.read(ctx, former, staying); err != nil {
 			return err
 		}
 	}
 	if err := w.projector.Serve(g, own); err != nil {
 		return err
 	}
-	w.generation = g
+	w.generation.Store(&g)
 	if len(own) == len(staying) && !w.unsure {
 		return nil
 	}
 	return w.read(ctx, g, own)
 }
 
+// WorksOn reports whether a partition of generation g that Assign has been told to leave may
+// still be worked on: one is done with before another whose commit the store does not answer.
+func (w *Worker) WorksOn(g view.Generation, p int) bool {
+	return *w.generation.Load() == g && w.reader.Reading(p)
+}
+
 // read has the reader read own, which holds all that stays. Before that w.own holds all that
 // it may read if that fails.
-
 func (w *Worker) read(ctx context.Context, g view.Generation, own []int) error {
 	if len(own) > len(w.own) {
 		w.own = own

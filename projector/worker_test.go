@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -34,6 +37,8 @@ func (r *reader) Assign(_ context.Context, a consumer.Assignment) error {
 	}
 	return nil
 }
+
+func (r *reader) Reading(int) bool { return false }
 
 func TestWorkerReadsNoMoreThanTheProjectorHas(t *testing.T) {
 	two := view.Generation{Number: 2, Partitions: 8}
@@ -116,4 +121,69 @@ func TestWorkerBeginsWithTheStreamsPartitions(t *testing.T) {
 	if got, err := w.Serving(t.Context()); err != nil || got != want {
 		t.Errorf("Serving: got %+v, %v; want %+v", got, err, want)
 	}
+}
+
+// reading is a reader of which some partitions' work hangs.
+type reading struct {
+	hangs   chan struct{}
+	handled map[int]bool
+	mu      sync.Mutex
+}
+
+func (r *reading) Assign(_ context.Context, a consumer.Assignment) error {
+	r.mu.Lock()
+	r.handled = map[int]bool{0: r.handled[0]}
+	for _, p := range a.Own {
+		r.handled[p] = true
+	}
+	r.mu.Unlock()
+	if !slices.Contains(a.Own, 0) {
+		<-r.hangs
+	}
+	return nil
+}
+
+func (r *reading) Reading(p int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.handled[p]
+}
+
+func TestWorkerTellsWhatHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		r := &reading{hangs: make(chan struct{})}
+		w := projector.NewWorker(f.Projector, r, nil)
+		if err := w.Assign(t.Context(), generation, []int{0, 1, 2}); err != nil {
+			t.Fatal(err)
+		}
+		works := func(g view.Generation) (on []int) {
+			for p := range partitions {
+				if w.WorksOn(g, p) {
+					on = append(on, p)
+				}
+			}
+			return on
+		}
+		next := view.Generation{Number: 2, Partitions: 8}
+		done := make(chan error)
+		go func() { done <- w.Assign(t.Context(), next, []int{1}) }()
+		synctest.Wait()
+		if diff := cmp.Diff([]int{0}, works(generation)); diff != "" {
+			t.Errorf("worked on while one hangs (-want +got):\n%s", diff)
+		}
+		r.mu.Lock()
+		delete(r.handled, 0)
+		r.mu.Unlock()
+		close(r.hangs)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if on := works(generation); on != nil {
+			t.Errorf("works on %v of a generation that it has left", on)
+		}
+		if diff := cmp.Diff([]int{1}, works(next)); diff != "" {
+			t.Errorf("worked on of the next generation (-want +got):\n%s", diff)
+		}
+	})
 }

@@ -154,7 +154,8 @@ func TestShelf(t *testing.T) {
 	}
 }
 
-// Only notices of this stream count, and those of the subject's partition.
+// Only notices of this stream and of the newest generation count, and those of the subject's
+// partition, and none if the views are not spread as the stream is.
 func TestHeardPositions(t *testing.T) {
 	b := newLetterBroker(t)
 	const subject = "pinstatus.events.sms.acme.2B67"
@@ -164,12 +165,33 @@ func TestHeardPositions(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := processed.Partition(subject, stream.Partitions)
+	hear := func(n view.Notice) {
+		h.hear(&nats.Msg{Subject: view.NoticeSubject(view.Generation{Number: n.Generation}, n.Partition), Data: n.Append(nil)})
+	}
+	hearAll := func(generation uint64, partitions int, to uint64) {
+		for i := range partitions {
+			hear(view.Notice{Generation: generation, Partition: i, Stream: 42, To: to})
+		}
+	}
+	unknown := func(why string) {
+		t.Helper()
+		if got, err := h.Position(t.Context(), subject); err == nil {
+			t.Errorf("%s: %d, want that nothing is known", why, got)
+		}
+	}
+	unknown("before any notice")
+	hearAll(1, 8, 80)
+	unknown("views of 8 partitions")
+	hearAll(2, 32, 81)
+	unknown("views of 32 partitions")
+	hearAll(3, 16, 7)
 	for i, n := range []view.Notice{
-		{Partition: p, Stream: 42, To: 7},
-		{Partition: p, Stream: 41, To: 90},
-		{Partition: (p + 1) % 16, Stream: 42, To: 91},
+		{Generation: 3, Partition: p, Stream: 41, To: 90},
+		{Generation: 3, Partition: (p + 1) % 16, Stream: 42, To: 91},
+		{Generation: 2, Partition: p, Stream: 42, To: 92},
+		{Generation: 2, Partition: 16, Stream: 42, To: 93},
 	} {
-		h.hear(&nats.Msg{Subject: view.NoticeSubject(view.Generation{Number: 1}, n.Partition), Data: n.Append(nil)})
+		hear(n)
 		if got, err := h.Position(t.Context(), subject); err != nil || got != 7 {
 			t.Errorf("after notice %d: %d, %v; want 7", i, got, err)
 		}

@@ -81,12 +81,16 @@ func (s *storedPositions) Position(ctx context.Context, subject string) (uint64,
 
 // heardPositions are what change notices say. A projector gives one for each of its
 // partitions about every second, also where nothing changes.
+//
+// Notices do not say over how many partitions the views are spread. Those of serve are spread
+// as the stream is: nothing is known unless exactly its partitions are heard of.
 type heardPositions struct {
-	partitions int
-	stream     int64 // creation time of the event stream
+	partitions int   // of the stream
+	stream     int64 // its creation time
 
-	mu sync.Mutex
-	at map[int]uint64 // by partition: the latest
+	mu         sync.Mutex
+	generation uint64         // the newest that was heard of
+	at         map[int]uint64 // by partition of it: the latest
 }
 
 func hearPositions(nc *nats.Conn, stream *consumer.Stream) (*heardPositions, error) {
@@ -107,12 +111,24 @@ func (h *heardPositions) hear(m *nats.Msg) {
 		return // not of a projector of this stream
 	}
 	h.mu.Lock()
-	h.at[n.Partition] = n.To
-	h.mu.Unlock()
+	defer h.mu.Unlock()
+	if n.Generation > h.generation { // a rebuild has changed over to it
+		h.generation = n.Generation
+		clear(h.at)
+	}
+	if n.Generation == h.generation {
+		h.at[n.Partition] = n.To
+	}
 }
 
 func (h *heardPositions) Position(_ context.Context, subject string) (uint64, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	for p := range max(h.partitions, len(h.at)) {
+		if _, heard := h.at[p]; !heard || p >= h.partitions {
+			return 0, fmt.Errorf("change notices of %d partitions, the stream has %d: "+
+				"views in Redis, which may be spread otherwise, are asked by --redis-url", len(h.at), h.partitions)
+		}
+	}
 	return h.at[processed.Partition(subject, h.partitions)], nil
 }

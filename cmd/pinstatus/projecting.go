@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -15,6 +16,7 @@ import (
 	"github.com/pinstatus/pinstatus/consumer/letters"
 	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/lease"
+	"github.com/pinstatus/pinstatus/projector/memstore"
 	"github.com/pinstatus/pinstatus/projector/snapshot"
 )
 
@@ -38,14 +40,17 @@ func (s *service) startProjector(dir *snapshot.Dir) (*projector.Projector, error
 	if err != nil {
 		return nil, err
 	}
-	c, err := consumer.New(consumer.Options{JetStream: s.jetStream, Handler: p, Log: s.log, Registerer: s.reg})
+	c, err := consumer.New(consumer.Options{
+		JetStream: s.jetStream, Handler: p, DrainTimeout: drainWithin, Log: s.log, Registerer: s.reg,
+	})
 	if err != nil {
 		return nil, err
 	}
 	worker := projector.NewWorker(p, c, s.streamPartitions)
 	owner := ownerID()
 	leases, err := lease.New(lease.Options{
-		Store: s.store, Generations: worker, Work: worker, Able: s.connected, Owner: owner, LeaseTime: s.opts.leaseTime,
+		Store: s.store, Generations: worker, Work: worker, Able: s.connected, Fresh: s.fresh, Owner: owner,
+		LeaseTime: s.opts.leaseTime, StopTime: drainWithin + time.Second,
 		Log: s.log, Registerer: s.reg,
 	})
 	if err != nil {
@@ -71,6 +76,20 @@ func (s *service) startProjector(dir *snapshot.Dir) (*projector.Projector, error
 	s.start("projector", c.Run)
 	s.start("leases", leases.Run) // ends first, and hands over what is in hand
 	return p, nil
+}
+
+// drainWithin is how long the batches in hand may take where partitions are given up. It
+// leaves the other parts enough of stopWithin.
+const drainWithin = 4 * time.Second
+
+// fresh reports whether there is nothing yet of which a generation could have been made, or
+// the views are in the memory of this process.
+func (s *service) fresh(ctx context.Context) (bool, error) {
+	if _, own := s.store.(*memstore.Store); own {
+		return true, nil
+	}
+	stream, err := consumer.Describe(ctx, s.jetStream)
+	return err == nil && stream.LastSequence == 0, err
 }
 
 // streamPartitions is over how many partitions the stream spreads keys.

@@ -5,13 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector/audit"
@@ -76,7 +73,10 @@ func (o *rebuildOptions) run(cmd *cobra.Command) error {
 		return err
 	}
 	defer b.close()
-	log := zap.NewNop()
+	log, err := (&options{logLevel: "warn", logFormat: formatConsole}).logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
 	reg := prometheus.NewRegistry()
 	letters, err := consumer.NewDeadLetters(consumer.DeadLetterOptions{JetStream: b.jetStream, Log: log, Registerer: reg})
 	if err != nil {
@@ -84,7 +84,7 @@ func (o *rebuildOptions) run(cmd *cobra.Command) error {
 	}
 	r := rebuild.Options{
 		JetStream: b.jetStream, Store: b.views, DeadLetters: letters, Notifier: b.jetStream.Conn(), Policy: policy, Log: log,
-		Owner: rebuildOwner(), Partitions: o.views, Grace: o.grace, AcceptDifferences: o.accept,
+		Owner: "rebuild-" + ownerID(), Partitions: o.views, Grace: o.grace, AcceptDifferences: o.accept,
 	}
 	if o.snapshots != "" {
 		r.Snapshots = snapshot.NewDir(o.snapshots, log)
@@ -103,15 +103,6 @@ func (o *rebuildOptions) run(cmd *cobra.Command) error {
 	sum, err := do(cmd.Context(), r)
 	progress.done()
 	return o.conclude(cmd, sum, err)
-}
-
-// rebuildOwner names this process in leases.
-func rebuildOwner() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown"
-	}
-	return "rebuild-" + host + "-" + strconv.Itoa(os.Getpid())
 }
 
 // tellRebuild prints what is going to be done, and how far it has come, for people.

@@ -12,8 +12,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pinstatus/pinstatus/cmd/pinstatus/config"
+	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector/audit"
 	"github.com/pinstatus/pinstatus/projector/rig"
+	"github.com/pinstatus/pinstatus/projector/snapshot"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -130,6 +132,33 @@ func TestRebuild(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || code != 0 || !last.OK || !last.Summary.Changed || !last.Summary.Dropped {
 		t.Errorf("exit status %d, output %q, %v; want 0 and a summary", code, out, err)
+	}
+}
+
+// What happens on the way is told, as why a snapshot was passed over.
+func TestRebuildTellsWarnings(t *testing.T) {
+	r, flags := viewsAtRest(t)
+	stream, err := r.JS.Stream(t.Context(), consumer.EventStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.DeleteMsg(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "rubbish"+snapshot.Extension), []byte("rubbish"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	code, out, errOut := execute(t, newRebuild(), append(flags, "--snapshot-dir", dir)...)
+	if code != 1 || !strings.Contains(errOut, "rubbish"+snapshot.Extension) {
+		t.Errorf("exit status %d, output %q, %q; want 1, and that the snapshot is none", code, out, errOut)
+	}
+}
+
+// Two processes of one host and one number, as in containers, are two owners of leases.
+func TestOwnersDiffer(t *testing.T) {
+	if one, other := ownerID(), ownerID(); one == other {
+		t.Errorf("two owners are called %s", one)
 	}
 }
 

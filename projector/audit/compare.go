@@ -62,10 +62,16 @@ func (r *run) comparePortion(ctx context.Context, m *memory, p int, keys []view.
 	if err := m.foldTo(ctx, []int{p}, at.Sequence, nil); err != nil {
 		return nil, err
 	}
+	purged := r.purged
+	if differ != nil {
+		if purged, err = r.lacks(ctx); err != nil {
+			return nil, err
+		}
+	}
 	var suspects []view.Key
 	for i, k := range keys {
 		got := &records[i]
-		verdict, d := compare(k, h.get(k), got.Value, got.Now, h.forgets(), r.purged)
+		verdict, d := compare(k, h.get(k), got.Value, got.Now, h.forgets(), purged)
 		if verdict == same && k.Kind == view.KindAccount {
 			if d = r.compareLocks(k, h.get(k), got); d != nil {
 				verdict = different

@@ -1,8 +1,11 @@
 package audit_test
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -199,6 +202,29 @@ func TestDifferences(t *testing.T) {
 	}
 }
 
+// However many views there are that should not be there, each is told.
+func TestManyStrangers(t *testing.T) {
+	f := newFixture(t)
+	value := f.value(f.code())
+	const many = 25
+	for i := range many {
+		f.set(view.Key{Kind: view.KindPIN, Tenant: rig.Tenant, ID: fmt.Sprint("nobody's ", i)}, value)
+	}
+	for _, atATime := range []int{7, many, 1000} {
+		report, differences := run(f.Rig, audit.Strangers(atATime))
+		told := map[string]bool{}
+		for _, d := range differences {
+			if d.Problem != audit.Extra {
+				t.Errorf("differs: %v", d)
+			}
+			told[d.ID] = true
+		}
+		if len(told) != many || report.Differences != many {
+			t.Errorf("%d at a time: %d views told, report %+v, want %d", atATime, len(told), report, many)
+		}
+	}
+}
+
 // A view whose life has ended may be gone from the store.
 func TestEndedViewsMayBeGone(t *testing.T) {
 	r := rig.New(t, partitions)
@@ -233,4 +259,26 @@ func TestErasedEventsAreGone(t *testing.T) {
 	if report.Erased == 0 {
 		t.Errorf("report %+v, want erased views that were compared by what they show", report)
 	}
+}
+
+// The first erasure ever comes when the audit has already looked at the stream.
+func TestErasedEventsGoMeanwhile(t *testing.T) {
+	f := newFixture(t)
+	erased := find(f, view.KindPIN, view.DecodeDelivery, func(d *view.Delivery) bool { return d.Erased })
+	store := &watched{Store: f.Store, looked: sync.OnceFunc(func() { f.account(f.purgeBefore("*", erased)) })}
+	report := mustBeEqual(f.Rig, func(o *audit.Options) { o.Store = store })
+	if report.Erased == 0 {
+		t.Errorf("report %+v, want an erased view that was compared by what it shows", report)
+	}
+}
+
+// watched is a store that tells when a position has been read.
+type watched struct {
+	audit.Store
+	looked func()
+}
+
+func (w *watched) Load(ctx context.Context, g view.Generation, p int, keys []view.Key) (view.Position, [][]byte, error) {
+	w.looked()
+	return w.Store.Load(ctx, g, p, keys)
 }

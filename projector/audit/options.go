@@ -44,7 +44,8 @@ type Options struct {
 	// Progress is told how far the audit has come, from time to time; nil if nobody asks.
 	Progress func(Progress)
 
-	portion int // views that are read from the store at a time
+	portion   int // views that are read from the store at a time
+	strangers int // views that the fold has not, to be looked at in one pass
 }
 
 // Progress is how far an audit has come.
@@ -80,6 +81,9 @@ func (o *Options) validate() error {
 	}
 	if o.portion == 0 {
 		o.portion = 1000
+	}
+	if o.strangers == 0 {
+		o.strangers = 100_000
 	}
 	return nil
 }

@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/view"
@@ -23,7 +21,7 @@ type run struct {
 	generation view.Generation
 	snapshot   projector.Snapshot // nil if the fold begins with nothing
 	report     *Report
-	purged     bool // events are gone from the stream that it once held
+	purged     bool // events are known to be gone from the stream that it once held
 
 	queue   []task
 	untold  map[int]bool
@@ -59,9 +57,6 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		untold: map[int]bool{}, seen: map[int][]uint64{}, through: map[int]uint64{},
 		differs: map[int]bool{}, mixed: map[int]bool{},
 	}
-	if r.purged, err = purged(ctx, opts.JetStream); err != nil {
-		return nil, err
-	}
 	if stream.Trimmed {
 		if err := r.findSnapshot(ctx); err != nil {
 			return nil, err
@@ -75,14 +70,19 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	return r.report, nil
 }
 
-// purged reports whether the stream lacks events of its history, as it does after an erasure.
-func purged(ctx context.Context, js jetstream.JetStream) (bool, error) {
-	s, err := js.Stream(ctx, consumer.EventStream)
+// lacks reports whether the stream lacks events of its history by now, as it does after an
+// erasure. Some may have gone while they were folded.
+func (r *run) lacks(ctx context.Context) (bool, error) {
+	if r.purged {
+		return true, nil
+	}
+	s, err := r.opts.JetStream.Stream(ctx, consumer.EventStream)
 	if err != nil {
 		return false, fmt.Errorf("event stream: %w", err)
 	}
 	info := s.CachedInfo()
-	return info.State.Msgs < info.State.LastSeq+1-min(info.State.LastSeq+1, max(1, info.Config.FirstSeq)), nil
+	r.purged = info.State.Msgs < info.State.LastSeq+1-min(info.State.LastSeq+1, max(1, info.Config.FirstSeq))
+	return r.purged, nil
 }
 
 func (r *run) findSnapshot(ctx context.Context) error {
@@ -117,12 +117,16 @@ func (r *run) run(ctx context.Context) error {
 	if err := r.passes(ctx); err != nil {
 		return err
 	}
-	strangers, err := r.strangers(ctx)
-	if err != nil || len(strangers) == 0 {
-		return err
+	for more := true; more; {
+		var err error
+		if r.queue, more, err = r.strangers(ctx); err != nil {
+			return err
+		}
+		if err := r.passes(ctx); err != nil {
+			return err
+		}
 	}
-	r.queue = strangers
-	return r.passes(ctx)
+	return nil
 }
 
 // passes works the queue off.

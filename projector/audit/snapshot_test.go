@@ -38,6 +38,7 @@ func (s *saved) Find(context.Context, consumer.Stream, int) (projector.Snapshot,
 }
 func (s *saved) ID() string                   { return "one" }
 func (s *saved) Position(p int) view.Position { return s.positions[p] }
+func (s *saved) Generation() uint64           { return 1 }
 func (s *saved) Close() error                 { return nil }
 
 func (s *saved) Views(_ context.Context, p int, visit func([]projector.Write) error) error {

@@ -11,19 +11,16 @@ import (
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-// A pass over strangers takes at most so many at a time.
-const strangersAtATime = 100_000
-
 // strangers looks for views in the store that the fold has not: those of events that came
 // after the fold, which are left alone, and those that should not be there. What is neither
 // for certain becomes a task, which folds just these keys and so comes to the right answer.
-func (r *run) strangers(ctx context.Context) ([]task, error) {
+// It has looked at them then; more says that there are others.
+func (r *run) strangers(ctx context.Context) (tasks []task, more bool, err error) {
 	for _, hashes := range r.seen {
 		slices.Sort(hashes)
 	}
 	found := map[view.Key]bool{}
-	full := false
-	err := r.opts.Store.Scan(ctx, r.generation, func(p int, keys []view.Key) error {
+	err = r.opts.Store.Scan(ctx, r.generation, func(p int, keys []view.Key) error {
 		if r.untold[p] {
 			return nil
 		}
@@ -31,7 +28,8 @@ func (r *run) strangers(ctx context.Context) ([]task, error) {
 			if _, seen := slices.BinarySearch(r.seen[p], k.Hash()); seen {
 				continue
 			}
-			if full = len(found) >= strangersAtATime; full {
+			if len(found) >= r.opts.strangers && !found[k] {
+				more = true
 				continue
 			}
 			found[k] = true
@@ -39,23 +37,23 @@ func (r *run) strangers(ctx context.Context) ([]task, error) {
 		return nil
 	})
 	if err != nil {
-		return nil, fmt.Errorf("scan the views: %w", err)
+		return nil, false, fmt.Errorf("scan the views: %w", err)
+	}
+	for k := range found {
+		p := k.Partition(r.generation.Partitions)
+		r.seen[p] = append(r.seen[p], k.Hash())
 	}
 	if err := r.dropNew(ctx, found); err != nil {
-		return nil, err
-	}
-	if full {
-		r.report.Notes = append(r.report.Notes, fmt.Sprintf(
-			"more than %d views are in the store of which the stream seems to know nothing: only so many were looked at", strangersAtATime))
+		return nil, false, err
 	}
 	if len(found) == 0 {
-		return nil, nil
+		return nil, more, nil
 	}
 	partitions := map[int]bool{}
 	for k := range found {
 		partitions[k.Partition(r.generation.Partitions)] = true
 	}
-	return []task{{partitions: slices.Sorted(maps.Keys(partitions)), selection: selection{list: found}}}, nil
+	return []task{{partitions: slices.Sorted(maps.Keys(partitions)), selection: selection{list: found}}}, more, nil
 }
 
 // dropNew takes those keys out that have events behind the place where their partition was

@@ -61,13 +61,24 @@ func (g *group) serve(s view.Serving) {
 // start starts a process, and the test ends it.
 func (g *group) start(name string) *process {
 	g.t.Helper()
+	return g.run(name, false)
+}
+
+// startFresh starts one that knows that there is nothing yet.
+func (g *group) startFresh(name string) *process {
+	g.t.Helper()
+	return g.run(name, true)
+}
+
+func (g *group) run(name string, fresh bool) *process {
+	g.t.Helper()
 	p := &process{
 		group: g, name: name, reg: prometheus.NewRegistry(),
-		line: &line{Store: g.store}, work: &work{}, ended: make(chan struct{}),
+		line: &line{Store: g.store, fresh: fresh}, work: &work{}, ended: make(chan struct{}),
 	}
 	m, err := lease.New(lease.Options{
 		Store: p.line, Generations: p.line, Work: p.work, Owner: name, Log: zap.NewNop(), Registerer: p.reg,
-		Able: p.work.able,
+		Able: p.work.able, Fresh: p.line.isFresh,
 	})
 	if err != nil {
 		g.t.Fatal(err)
@@ -143,6 +154,7 @@ type line struct {
 	lose      func(call string, p int) bool    // loses the answer
 	slow      func(ctx context.Context, p int) // before the call
 	beginning int                              // calls of Begin
+	fresh     bool
 }
 
 func (l *line) set(f func(*line)) {
@@ -184,6 +196,12 @@ func (l *line) Serving(ctx context.Context) (s view.Serving, err error) {
 	return s, err
 }
 
+func (l *line) isFresh(context.Context) (bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fresh, nil
+}
+
 func (l *line) Begin(ctx context.Context) (view.Serving, error) {
 	l.set(func(l *line) { l.beginning++ })
 	return l.SetServing(ctx, view.Serving{}, view.Serving{Generation: view.Generation{Number: 1, Partitions: 4}})
@@ -191,6 +209,11 @@ func (l *line) Begin(ctx context.Context) (view.Serving, error) {
 
 func (l *line) Join(ctx context.Context, member string, ttl time.Duration) (members []string, err error) {
 	err = l.call(ctx, "join", -1, func() error { members, err = l.Store.Join(ctx, member, ttl); return err })
+	return members, err
+}
+
+func (l *line) Members(ctx context.Context) (members []string, err error) {
+	err = l.call(ctx, "members", -1, func() error { members, err = l.Store.Members(ctx); return err })
 	return members, err
 }
 
@@ -223,7 +246,15 @@ type work struct {
 	stopping   time.Duration // how long it takes to stop a partition
 	err        error
 	unable     error
-	assigned   int // calls
+	assigned   int                   // calls
+	hung       map[int]chan struct{} // partitions that do not end before it is closed
+}
+
+// WorksOn is of lease.Ending.
+func (w *work) WorksOn(g view.Generation, p int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.generation == g && slices.Contains(w.own, p)
 }
 
 func (w *work) able() error {
@@ -247,6 +278,9 @@ func (w *work) Assign(_ context.Context, g view.Generation, own []int) error {
 	if stops && stopping > 0 {
 		<-time.After(stopping)
 	}
+	if err == nil {
+		w.leave(g, own)
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
@@ -254,6 +288,20 @@ func (w *work) Assign(_ context.Context, g view.Generation, own []int) error {
 	}
 	w.generation, w.own = g, slices.Clone(own)
 	return nil
+}
+
+// leave ends the work on all but own, on those that hang once they do not any more.
+func (w *work) leave(g view.Generation, own []int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range slices.Clone(w.own) {
+		if hung := w.hung[p]; hung != nil && (w.generation != g || !slices.Contains(own, p)) {
+			w.own = slices.DeleteFunc(w.own, func(n int) bool { return w.hung[n] == nil && !slices.Contains(own, n) })
+			w.mu.Unlock()
+			<-hung
+			w.mu.Lock()
+		}
+	}
 }
 
 // on is what is worked on now.

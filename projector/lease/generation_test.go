@@ -65,7 +65,7 @@ func TestFirstGeneration(t *testing.T) {
 		g := newGroup(t, 4)
 		defer g.end()
 		g.store.Flush()
-		g.start("a")
+		g.startFresh("a")
 		synctest.Wait()
 		g.mustBeFair()
 
@@ -88,5 +88,56 @@ func TestFirstGeneration(t *testing.T) {
 			t.Errorf("a first generation was begun %d times, want once", b.line.beginning)
 		}
 		g.mustBeFair()
+	})
+}
+
+// The list of projectors and the record may be lost together, and the views not: who sees
+// itself alone then is not the first one.
+func TestFirstGenerationWaitsForWhoKnowsALaterOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGroup(t, 4)
+		defer g.end()
+		g.store.Flush()
+		a := g.start("a")
+		wait(leaseTime - time.Second)
+		if a.line.beginning > 0 {
+			t.Error("a first generation was begun at once over views that may be there")
+		}
+		later := view.Serving{Generation: view.Generation{Number: 5, Partitions: 8}}
+		g.serve(later)
+		wait(2 * aLook)
+		g.mustBeFair()
+		if got, err := g.store.Serving(t.Context()); err != nil || got != later {
+			t.Errorf("serving: %+v, %v; want %+v", got, err, later)
+		}
+		wait(leaseTime)
+		if a.line.beginning > 0 {
+			t.Error("a first generation was begun though a later one serves")
+		}
+	})
+}
+
+// A spare process has no lease whose loss would tell it that the store has lost all.
+func TestFlushedStoreWithASpare(t *testing.T) {
+	test(t, 2, func(t *testing.T, g *group) {
+		defer g.neverTwo()()
+		a, b, c := g.start("a"), g.start("b"), g.start("c")
+		wait(10 * time.Second)
+		serving, err := g.store.Serving(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := c.work.assigned
+		for range 20 { // whoever looks first
+			g.store.Flush()
+			g.serve(serving)
+			wait(leaseTime)
+			if n := c.work.assigned - before; n > 0 {
+				t.Fatalf("the spare one's work changed %d times", n)
+			}
+		}
+		if len(a.on()) != 1 || len(b.on()) != 1 {
+			t.Errorf("they work on %v and %v", a.on(), b.on())
+		}
 	})
 }

@@ -2,6 +2,8 @@ package lease
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sync"
 
 	"go.uber.org/zap"
@@ -45,6 +47,24 @@ func (m *Manager) hold(ctx context.Context, partitions []int) ([]holding, error)
 		}
 	}
 	return got, first
+}
+
+// keep renews what is held, and forgets what others have.
+func (m *Manager) keep(ctx context.Context) error {
+	mine := slices.Collect(maps.Keys(m.held))
+	held, err := m.hold(ctx, mine)
+	var lost []int
+	for i, p := range mine {
+		if held[i] == others {
+			lost = append(lost, p)
+			delete(m.held, p)
+			m.metrics.went(p, moveLost)
+		}
+	}
+	if len(lost) > 0 {
+		m.opts.Log.Warn("partitions lost to others: this process was not heard of for too long", zap.Ints("partitions", lost))
+	}
+	return err
 }
 
 // release gives up the leases that are to be given up and that nothing is worked on any

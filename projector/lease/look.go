@@ -46,7 +46,9 @@ func (m *Manager) follow(ctx context.Context) error {
 	asking.Go(func() { serving, noServing = m.opts.Generations.Serving(ctx) })
 	err := m.attend(ctx)
 	asking.Wait()
-	noServing = m.failed(callServing, noServing)
+	if noServing = m.failed(callServing, noServing); noServing != nil {
+		m.missing = time.Time{} // nobody could have put it back
+	}
 	if noServing == nil && serving == (view.Serving{}) && m.generation.Number == 0 {
 		serving, noServing = m.begin(ctx, err == nil)
 	}
@@ -54,61 +56,6 @@ func (m *Manager) follow(ctx context.Context) error {
 		m.change(serving.Generation)
 	}
 	return errors.Join(err, noServing)
-}
-
-// attend says that this process is there, and finds out who else is; or, if it cannot work,
-// that it is not there.
-func (m *Manager) attend(ctx context.Context) error {
-	unable := m.opts.Able()
-	switch {
-	case unable == nil:
-		m.unable = time.Time{}
-	case m.unable.IsZero():
-		m.unable = time.Now()
-	}
-	away := unable != nil && time.Since(m.unable) >= m.opts.LeaseTime && m.company()
-	if away != m.absent && away {
-		m.opts.Log.Warn("partitions are left to others: this process cannot work on them", zap.Error(unable))
-	}
-	if m.absent = away; away {
-		return m.failed(callLeave, m.opts.Store.Leave(ctx, m.opts.Owner))
-	}
-	members, err := m.opts.Store.Join(ctx, m.opts.Owner, m.opts.LeaseTime)
-	if err = m.failed(callJoin, err); err == nil {
-		m.members = members
-		m.metrics.members.Set(float64(len(members)))
-	}
-	return err
-}
-
-// company reports whether others were there when that was last asked.
-func (m *Manager) company() bool {
-	return slices.ContainsFunc(m.members, func(member string) bool { return member != m.opts.Owner })
-}
-
-// fair is how many partitions this process should have.
-func (m *Manager) fair() int {
-	if m.absent {
-		return 0
-	}
-	return share(m.members, m.opts.Owner, m.generation.Partitions)
-}
-
-// errNoGeneration is why there is nothing to hold yet.
-var errNoGeneration = errors.New("no generation serves yet")
-
-// begin makes the first generation. The record may also have been lost a moment ago, and
-// others, if there are any, put it back; so only who is alone does it at once.
-func (m *Manager) begin(ctx context.Context, joined bool) (view.Serving, error) {
-	if m.missing.IsZero() {
-		m.missing = time.Now()
-	}
-	alone := joined && !m.company()
-	if !alone && time.Since(m.missing) < m.opts.LeaseTime {
-		return view.Serving{}, errNoGeneration
-	}
-	serving, err := m.opts.Generations.Begin(ctx)
-	return serving, m.failed(callServing, err)
 }
 
 // change goes over to another generation. The leases of the former one go once the work on
@@ -131,25 +78,14 @@ func (m *Manager) renew(ctx context.Context) (leases []view.Lease, renewed, list
 	bounded, cancel := context.WithTimeout(ctx, m.patience())
 	leases, listed = m.opts.Store.Leases(bounded, m.generation)
 	cancel()
-	mine := make([]int, 0, len(m.held))
-	for p := range m.held {
-		mine = append(mine, p)
-		if len(leases) == m.generation.Partitions && listed == nil && leases[p].Owner == "" {
-			m.forgotten = time.Now()
+	if listed == nil && len(leases) == m.generation.Partitions {
+		for p := range m.held {
+			if leases[p].Owner == "" {
+				m.forgotten = time.Now()
+			}
 		}
 	}
-	held, renewed := m.hold(ctx, mine)
-	var lost []int
-	for i, p := range mine {
-		if held[i] == others {
-			lost = append(lost, p)
-			delete(m.held, p)
-			m.metrics.went(p, moveLost)
-		}
-	}
-	if len(lost) > 0 {
-		m.opts.Log.Warn("partitions lost to others: this process was not heard of for too long", zap.Ints("partitions", lost))
-	}
+	renewed = m.keep(ctx)
 	return leases, renewed, m.failed(callLeases, listed)
 }
 

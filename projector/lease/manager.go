@@ -28,11 +28,12 @@ type Manager struct {
 	generation view.Generation // zero until it is known
 	unable     time.Time       // since when this process has not been able to work; zero if it is
 	absent     bool            // it has left its partitions to others for that
+	joined     time.Time       // when the last call of Join that succeeded was made; zero after Leave
 	missing    time.Time       // since when no generation has been found, while none is known
 	members    []string        // as last known
 	held       map[int]bool    // the leases of the generation; true for those to be given up
 	retired    []place         // leases of former generations
-	forgotten  time.Time       // when the store was last found to have lost a lease of this process
+	forgotten  time.Time       // when the store was last found to have lost a lease of this process, or its name
 	logged     map[string]time.Time
 
 	mu    sync.Mutex // guards what follows
@@ -64,7 +65,8 @@ func New(opts Options) (*Manager, error) {
 }
 
 // Run holds leases until ctx ends. Then it has the work stopped, and gives all up, so that
-// others can take over at once; that takes no longer than the lease time.
+// others can take over at once: each lease as soon as the work on its partition has ended,
+// and the last no later than the stop time.
 func (m *Manager) Run(ctx context.Context) error {
 	working, stopWorking := context.WithCancel(context.WithoutCancel(ctx))
 	var running sync.WaitGroup
@@ -74,10 +76,18 @@ func (m *Manager) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		var ending <-chan time.Time // looked at meanwhile
+		if m.worker.ends() {
+			ending = time.After(m.opts.Interval / 10)
+		}
 		select {
 		case <-timer.C:
 			m.look(ctx)
 			timer.Reset(jitter(m.opts.Interval))
+		case <-ending:
+			if m.worker.ended() {
+				m.release(ctx)
+			}
 		case <-m.worker.done:
 			m.assigned()
 			m.release(ctx)
@@ -86,37 +96,6 @@ func (m *Manager) Run(ctx context.Context) error {
 			return nil
 		}
 	}
-}
-
-// stop ends the work and gives up all leases, and then the membership.
-func (m *Manager) stop(ctx context.Context) {
-	for p := range m.held {
-		m.held[p] = true
-	}
-	m.worker.assign(m.generation, nil)
-	late := time.NewTimer(m.opts.LeaseTime)
-	defer late.Stop()
-	again := time.NewTicker(m.opts.Interval)
-	defer again.Stop()
-	for waiting := true; waiting && m.worker.busy(); {
-		select {
-		case <-m.worker.done:
-			m.assigned()
-		case <-again.C:
-			m.worker.again()
-		case <-late.C:
-			waiting = false
-			m.opts.Log.Warn("the work on some partitions has not ended in time: their leases will run out")
-		}
-	}
-	m.release(ctx)
-	m.leave(ctx)
-}
-
-func (m *Manager) leave(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, m.patience())
-	defer cancel()
-	_ = m.failed(callLeave, m.opts.Store.Leave(ctx, m.opts.Owner))
 }
 
 // assigned takes note of what came of a change of the work; a failed one the next look tries

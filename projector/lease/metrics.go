@@ -24,7 +24,9 @@ const (
 // The calls that can fail.
 const (
 	callServing = "serving"
+	callFresh   = "fresh"
 	callJoin    = "join"
+	callMembers = "members"
 	callLeave   = "leave"
 	callLeases  = "leases"
 	callHold    = "hold"
@@ -55,7 +57,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Partitions that came or went: taken, handed_over, lost (to another, as this process was not heard of for too long).",
 		}, []string{"move"}),
 	}
-	for _, call := range []string{callServing, callJoin, callLeave, callLeases, callHold, callRelease, callAssign} {
+	for _, call := range []string{callServing, callFresh, callJoin, callMembers, callLeave, callLeases, callHold, callRelease, callAssign} {
 		m.errors.WithLabelValues(call)
 	}
 	for _, move := range []string{moveTaken, moveReleased, moveLost} {

@@ -20,6 +20,15 @@ type Work interface {
 	Assign(ctx context.Context, g view.Generation, own []int) error
 }
 
+// Ending is a Work that tells which partitions it has done with before Assign returns: the
+// leases of those need not wait for one that hangs.
+type Ending interface {
+	// WorksOn reports whether a partition that Assign has been told to leave may still be
+	// worked on. After false it is not, until Assign is told to work on it again. It is called
+	// while Assign runs.
+	WorksOn(g view.Generation, p int) bool
+}
+
 // Generations says which generation is to be worked on.
 type Generations interface {
 	// Serving returns the record of the serving generation, the zero Serving if there is
@@ -51,12 +60,22 @@ type Options struct {
 	// are any, as if it had died. Nil: it always is.
 	Able func() error
 
+	// Fresh reports whether it is certain that the store cannot have lost a record of the
+	// serving generation, because there is nothing yet that views could have been made of, or
+	// because the store is new. The first generation is begun at once then; else only after a
+	// lease time in which nobody has put the record back. Nil: it never is.
+	Fresh func(context.Context) (bool, error)
+
 	// LeaseTime is for how long a partition stays with a projector that is not heard of
 	// any more; at least four times Interval. Default DefaultLeaseTime.
 	LeaseTime time.Duration
 	// Interval is the time between two looks at the leases, more or less a fifth. Default
 	// DefaultInterval.
 	Interval time.Duration
+	// StopTime is how long Run waits at its end for the work, which takes that long to end if
+	// it hangs; what has not ended by then keeps its lease for the rest of the lease time.
+	// Default LeaseTime and a half.
+	StopTime time.Duration
 }
 
 func (o *Options) validate() error {
@@ -65,6 +84,12 @@ func (o *Options) validate() error {
 	}
 	if o.Interval == 0 {
 		o.Interval = min(DefaultInterval, o.LeaseTime/4)
+	}
+	if o.StopTime == 0 {
+		o.StopTime = o.LeaseTime + o.LeaseTime/2
+	}
+	if o.Fresh == nil {
+		o.Fresh = func(context.Context) (bool, error) { return false, nil }
 	}
 	if o.Able == nil {
 		o.Able = func() error { return nil }
@@ -84,6 +109,8 @@ func (o *Options) validate() error {
 		return errors.New("lease: no metrics registerer")
 	case o.Interval < 0:
 		return fmt.Errorf("lease: an interval of %v", o.Interval)
+	case o.StopTime < 0:
+		return fmt.Errorf("lease: a stop time of %v", o.StopTime)
 	case o.LeaseTime < 4*o.Interval || o.LeaseTime < minLeaseTime:
 		return fmt.Errorf("lease: a lease time of %v with an interval of %v: at least %v, and four intervals", o.LeaseTime, o.Interval, minLeaseTime)
 	}

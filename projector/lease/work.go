@@ -3,6 +3,7 @@ package lease
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -14,6 +15,7 @@ import (
 // renewed meanwhile.
 type worker struct {
 	work Work
+	tell Ending // nil if the work does not tell before Assign returns
 	wake chan struct{}
 	done chan struct{} // told after each change, also one that failed
 
@@ -21,6 +23,8 @@ type worker struct {
 	wanted  assignment
 	settled bool           // wanted is what is worked on
 	working map[place]bool // what may be worked on
+	leaving bool           // Assign has been called to leave some of it, and has not returned
+	staying assignment     // what that call leaves
 	err     error          // of the last change
 	since   time.Time      // that it is not settled
 }
@@ -31,8 +35,9 @@ type assignment struct {
 }
 
 func newWorker(w Work) *worker {
+	tell, _ := w.(Ending)
 	return &worker{
-		work: w, wake: make(chan struct{}, 1), done: make(chan struct{}, 1),
+		work: w, tell: tell, wake: make(chan struct{}, 1), done: make(chan struct{}, 1),
 		settled: true, working: map[place]bool{},
 	}
 }
@@ -74,6 +79,7 @@ func (w *worker) run(ctx context.Context) {
 			for _, p := range next.own {
 				w.working[place{next.generation, p}] = true
 			}
+			w.staying, w.leaving = next, len(w.working) > len(next.own)
 		}
 		w.mu.Unlock()
 		if settled {
@@ -81,6 +87,7 @@ func (w *worker) run(ctx context.Context) {
 		}
 		err := w.work.Assign(ctx, next.generation, next.own)
 		w.mu.Lock()
+		w.leaving = false
 		if w.err = err; err == nil {
 			clear(w.working)
 			for _, p := range next.own {
@@ -94,6 +101,29 @@ func (w *worker) run(ctx context.Context) {
 		w.mu.Unlock()
 		signal(w.done)
 	}
+}
+
+// ends reports whether the work on some partitions is ending, one by one.
+func (w *worker) ends() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.leaving && w.tell != nil
+}
+
+// ended looks for partitions that are no longer worked on, though the call that leaves them
+// goes on for others, and reports whether there are any.
+func (w *worker) ended() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.leaving || w.tell == nil {
+		return false
+	}
+	before := len(w.working)
+	maps.DeleteFunc(w.working, func(at place, _ bool) bool {
+		stays := at.generation == w.staying.generation && slices.Contains(w.staying.own, at.partition)
+		return !stays && !w.tell.WorksOn(at.generation, at.partition)
+	})
+	return len(w.working) < before
 }
 
 // worksOn reports whether a partition may be worked on.

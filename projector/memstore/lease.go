@@ -28,7 +28,7 @@ func (l lease) at(now int64) view.Lease {
 }
 
 // Join adds a member to the list of projectors or keeps it for another ttl, and returns all
-// members whose time has not passed, sorted.
+// members whose time has not passed, sorted. The time of none is longer than ttl afterwards.
 func (s *Store) Join(ctx context.Context, member string, ttl time.Duration) ([]string, error) {
 	err := ctx.Err()
 	if err == nil {
@@ -41,8 +41,27 @@ func (s *Store) Join(ctx context.Context, member string, ttl time.Duration) ([]s
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.members[strings.Clone(member)] = now + ttl.Milliseconds()
+	for name, until := range s.members {
+		s.members[name] = min(until, now+ttl.Milliseconds())
+	}
+	return s.membersAt(now), nil
+}
+
+// Members returns all members whose time has not passed, sorted.
+func (s *Store) Members(ctx context.Context) ([]string, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("list the projectors: %w", err)
+	}
+	now := s.now().UnixMilli()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.membersAt(now), nil
+}
+
+// membersAt takes those off the list whose time has passed, and returns the others.
+func (s *Store) membersAt(now int64) []string {
 	maps.DeleteFunc(s.members, func(_ string, until int64) bool { return expired(until, now) })
-	return slices.Sorted(maps.Keys(s.members)), nil
+	return slices.Sorted(maps.Keys(s.members))
 }
 
 // Leave takes a member off the list. It is safe to repeat.
@@ -57,7 +76,8 @@ func (s *Store) Leave(ctx context.Context, member string) error {
 }
 
 // Hold takes the lease of partition p for ttl if nobody else has it, or keeps it for another
-// ttl, and returns the lease that is there afterwards: another's if it is held.
+// ttl, and returns the lease that is there afterwards: another's if it is held, which lasts
+// no longer than ttl then.
 func (s *Store) Hold(ctx context.Context, g view.Generation, p int, owner string, ttl time.Duration) (view.Lease, error) {
 	part, err := s.partition(ctx, g, p)
 	if err == nil {
@@ -70,7 +90,8 @@ func (s *Store) Hold(ctx context.Context, g view.Generation, p int, owner string
 	part.mu.Lock()
 	defer part.mu.Unlock()
 	if held := part.lease.at(now); held.Owner != "" && held.Owner != owner {
-		return held, nil
+		part.lease.until = min(part.lease.until, now+ttl.Milliseconds())
+		return part.lease.at(now), nil
 	}
 	part.lease = lease{strings.Clone(owner), now + ttl.Milliseconds()}
 	return part.lease.at(now), nil

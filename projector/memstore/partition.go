@@ -37,11 +37,11 @@ type entry struct {
 // milliseconds, it keeps things through their last one.
 func expired(at, now int64) bool { return at != 0 && now > at }
 
-// drop loses everything.
+// drop loses everything but the lease.
 func (p *partition) drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.position, p.lease = view.Position{}, lease{}
+	p.position = view.Position{}
 	p.entries, p.expiries = make(map[view.Key]*entry), nil
 }
 

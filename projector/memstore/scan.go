@@ -8,7 +8,7 @@ import (
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-// Drop removes everything of partition p of a generation, at once.
+// Drop removes everything of partition p of a generation but its lease, at once.
 func (s *Store) Drop(ctx context.Context, g view.Generation, p int) error {
 	part, err := s.partition(ctx, g, p)
 	if err != nil {

@@ -18,12 +18,13 @@ import (
 const closeTimeout = 5 * time.Minute
 
 // takeOver is what must not stop halfway: while it lasts, nobody commits. An interruption does
-// not stop it; a failure undoes it.
-func (r *run) takeOver(ctx context.Context) error {
+// not stop it, but another rebuild that takes over does; a failure undoes it. The contexts are
+// those of hold.take.
+func (r *run) takeOver(ctx, owned context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	closing, cancel := context.WithTimeout(owned, closeTimeout)
 	defer cancel()
 	sealed := time.Now()
 	err := r.closeGap(closing)
@@ -35,19 +36,24 @@ func (r *run) takeOver(ctx context.Context) error {
 	if errors.As(err, &died) {
 		return err
 	}
-	return r.letGo(ctx, err)
+	return r.letGo(owned, err)
 }
 
-// letGo unseals the old generation after a failure, if it still serves.
-func (r *run) letGo(ctx context.Context, failure error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+// letGo unseals the old generation after a failure, if it still serves, and if no other
+// rebuild relies on the seals by now.
+func (r *run) letGo(owned context.Context, failure error) error {
+	ctx, cancel := context.WithTimeout(owned, 30*time.Second)
 	defer cancel()
+	notMine := r.hold.check(ctx) // before the look at the record, which another may have changed
 	serving, err := r.opts.Store.Serving(ctx)
 	if err == nil && serving.Generation == r.new { // the answer was lost, not the change
 		r.serving, r.sum.Changed = serving, true
 		return r.handOver(ctx)
 	}
-	if err == nil {
+	if errors.Is(notMine, errHoldLost) {
+		return notMine
+	}
+	if err = errors.Join(err, notMine); err == nil {
 		// Also where the store has lost the record, or that of this rebuild in it: nobody can
 		// change over any more.
 		err = r.unsealAll(ctx)

@@ -78,15 +78,16 @@ func TestAbort(t *testing.T) {
 			stop()
 			r.Settle()
 			stopReader()
-			serves(t, r, view.Serving{Generation: generation(1, 4)})
+			serves(t, r, view.Serving{Generation: generation(1, 4), Highest: 2})
 			mustBeAlone(r, generation(2, 8))
 			mustBeTrue(r, rig.Policy(1, 3))
 			mustHaveLetters(r)
 			if _, err := Abort(t.Context(), options(r)); !errors.Is(err, ErrNothingToAbort) {
 				t.Errorf("error %v, want that there is nothing to abort", err)
 			}
-			// The number is used again.
-			mustRun(r, func(o *Options) { o.Partitions = 2 })
+			if sum := mustRun(r, func(o *Options) { o.Partitions = 2 }); sum.Plan.New != generation(3, 2) {
+				t.Errorf("generation %+v is made, want a number that was never used", sum.Plan.New)
+			}
 			r.Settle()
 			mustBeTrue(r, rig.Policy(1, 3))
 			mustHaveLetters(r)

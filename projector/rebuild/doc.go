@@ -14,8 +14,10 @@
 //
 // Whoever is interrupted is followed by another, who finds in the record of the serving
 // generation how far it came: Next is being filled, Dropping is to be removed. A lease on
-// partition 0 of the new generation keeps two of them apart; should it fail, the positions and
-// the record do, which are only ever compared and set.
+// partition 0 of the new generation keeps two of them apart, and the record is looked at again
+// once it is held. Should it fail, the positions and the record do, which are only ever
+// compared and set; and as no number is used twice, a run that was thought dead can neither
+// drop what serves nor undo the seal of a later one.
 //
 // # Dead letters
 //

@@ -2,12 +2,12 @@ package rebuild
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
-	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -18,7 +18,7 @@ func (r *run) finish(ctx context.Context) error {
 	if gone == (view.Generation{}) {
 		return nil
 	}
-	if gone == r.serving.Previous {
+	if changedOver(r.serving) {
 		r.sum.Changed = true
 		r.enter(StepDrop, "generation %d, in %s", gone.Number, r.opts.Grace)
 		select {
@@ -26,12 +26,8 @@ func (r *run) finish(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if err := r.stillServes(ctx); err != nil {
-			return err
-		}
 	} else {
 		r.enter(StepUnseal, "the positions of generation %d", r.serving.Number)
-		r.old, r.new = r.serving.Generation, gone
 		if err := r.unsealAll(ctx); err != nil {
 			return fmt.Errorf("unseal: %w", err)
 		}
@@ -55,45 +51,54 @@ func (r *run) finish(ctx context.Context) error {
 	return r.leave()
 }
 
-// stillServes makes sure that the generation which is to be dropped is the one of the record.
-func (r *run) stillServes(ctx context.Context) error {
-	found, err := r.opts.Store.Serving(ctx)
-	if err != nil {
-		return err
-	}
-	if found != r.serving {
-		return fmt.Errorf("somebody else has changed which generation serves: it is %d, next %d: nothing is dropped", found.Number, found.Next.Number)
-	}
-	return nil
+// changedOver reports whether what is to be dropped has served: it was not an abort that was
+// interrupted, but a rebuild. Two that finish one do the same, and need not keep each other out.
+func changedOver(s view.Serving) bool {
+	return s.Dropping != view.Generation{} && s.Dropping == s.Previous
 }
 
+// drop removes a generation as long as the record says that it is to be dropped.
 func (r *run) drop(ctx context.Context, g view.Generation) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(2) // each looks through all keys
-	for _, p := range consumer.All(g.Partitions).Own {
+	var changed error
+	for p := range g.Partitions {
+		if changed = r.unchanged(ctx); changed != nil {
+			break
+		}
 		group.Go(func() error { return r.opts.Store.Drop(ctx, g, p) })
 	}
-	if err := group.Wait(); err != nil {
+	err := group.Wait()
+	if err == nil {
+		err = changed
+	}
+	if err != nil {
 		return fmt.Errorf("drop generation %d: %w", g.Number, err)
 	}
 	return nil
 }
 
-// abort gives the new generation up. The record comes first: from then on no run that was
-// thought dead can let it serve.
+// abort gives the new generation up, or finishes an abort. The record comes first: from then
+// on no run that was thought dead can let it serve.
 func (r *run) abort(ctx context.Context) (err error) {
-	r.hold = &hold{store: r.opts.Store, of: r.new, owner: r.opts.Owner, ttl: r.opts.LeaseTime, log: r.opts.Log}
-	if ctx, err = r.hold.take(ctx); err != nil {
+	held, _, err := r.alone(ctx)
+	if err != nil {
 		return err
 	}
 	defer func() { r.hold.close(ctx, err) }()
-	to := r.serving
-	to.Next, to.Dropping = view.Generation{}, r.new
-	if err := r.set(ctx, to); err != nil {
-		return err
+	if r.sum.Plan.Action == ActionAbort {
+		to := r.serving
+		to.Next, to.Dropping, to.Highest = view.Generation{}, r.new, max(r.serving.Highest, r.new.Number)
+		if err := r.set(held, to); err != nil {
+			return err
+		}
+		if err := r.leave(); err != nil {
+			return err
+		}
 	}
-	if err := r.leave(); err != nil {
-		return err
+	err = r.finish(held)
+	if cause := context.Cause(held); err != nil && errors.Is(cause, errHoldLost) {
+		return cause
 	}
-	return r.finish(ctx)
+	return err
 }

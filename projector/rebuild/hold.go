@@ -28,38 +28,54 @@ type hold struct {
 var errHoldLost = errors.New("another rebuild has taken over")
 
 // take takes the lease, if need be after waiting for that of a rebuild that may have died,
-// and keeps it until let. The context that it returns ends if the lease is lost.
-func (h *hold) take(ctx context.Context) (context.Context, error) {
+// and keeps it until let. Both contexts that it returns end if the lease is lost, and only
+// held with ctx.
+func (h *hold) take(ctx context.Context) (held, owned context.Context, err error) {
 	bound := time.Now().Add(h.ttl + h.ttl/2)
 	for {
 		l, err := h.store.Hold(ctx, h.of, 0, h.owner, h.ttl)
 		if err != nil {
-			return nil, fmt.Errorf("lease of generation %d: %w", h.of.Number, err)
+			return nil, nil, fmt.Errorf("lease of generation %d: %w", h.of.Number, err)
 		}
 		if l.Owner == h.owner {
 			break
 		}
 		if time.Now().After(bound) {
-			return nil, &BusyError{Owner: l.Owner, Left: l.Remaining}
+			return nil, nil, &BusyError{Owner: l.Owner, Left: l.Remaining}
 		}
 		select {
 		case <-time.After(min(l.Remaining+time.Millisecond, h.ttl/10)):
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, nil, ctx.Err()
 		}
 	}
-	held, lost := context.WithCancelCause(ctx)
-	h.lost = lost
-	keeping, end := context.WithCancel(ctx)
+	owned, h.lost = context.WithCancelCause(context.WithoutCancel(ctx))
+	held, interrupt := context.WithCancel(owned)
+	context.AfterFunc(ctx, interrupt)
+	keeping, end := context.WithCancel(owned)
 	h.end, h.done = end, make(chan struct{})
 	go func() {
 		defer close(h.done)
-		h.keep(keeping, lost)
+		h.keep(keeping)
 	}()
-	return held, nil
+	return held, owned, nil
 }
 
-func (h *hold) keep(ctx context.Context, lost context.CancelCauseFunc) {
+// check makes sure that nobody else has the lease: errHoldLost says that somebody has.
+func (h *hold) check(ctx context.Context) error {
+	l, err := h.store.Hold(ctx, h.of, 0, h.owner, h.ttl)
+	switch {
+	case errors.Is(context.Cause(ctx), errHoldLost):
+		return context.Cause(ctx)
+	case err != nil:
+		return fmt.Errorf("lease of generation %d: %w", h.of.Number, err)
+	case l.Owner != h.owner:
+		return fmt.Errorf("%w: %s", errHoldLost, l.Owner)
+	}
+	return nil
+}
+
+func (h *hold) keep(ctx context.Context) {
 	tick := time.NewTicker(h.ttl / 5)
 	defer tick.Stop()
 	for {
@@ -68,15 +84,15 @@ func (h *hold) keep(ctx context.Context, lost context.CancelCauseFunc) {
 		case <-ctx.Done():
 			return
 		}
-		l, err := h.store.Hold(ctx, h.of, 0, h.owner, h.ttl)
+		err := h.check(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
+		case errors.Is(err, errHoldLost):
+			h.lost(err)
+			return
 		case err != nil: // nobody else can take it either
 			h.log.Warn("the rebuild's lease cannot be renewed", zap.Error(err))
-		case l.Owner != h.owner:
-			lost(fmt.Errorf("%w: %s", errHoldLost, l.Owner))
-			return
 		}
 	}
 }

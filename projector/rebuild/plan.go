@@ -55,7 +55,7 @@ func (r *run) plan(ctx context.Context, abort bool) (*Plan, error) {
 	switch {
 	case serving.Dropping != view.Generation{}:
 		p.Action, p.New = ActionFinish, serving.Dropping
-		if abort && serving.Dropping == serving.Previous {
+		if abort && changedOver(serving) {
 			return nil, fmt.Errorf("%w: the last one has changed over to generation %d already", ErrNothingToAbort, serving.Number)
 		}
 		r.new = serving.Dropping
@@ -73,7 +73,7 @@ func (r *run) plan(ctx context.Context, abort bool) (*Plan, error) {
 		}
 	default:
 		p.Action = ActionBegin
-		p.New = view.Generation{Number: max(serving.Number, serving.Previous.Number) + 1, Partitions: r.opts.Partitions}
+		p.New = view.Generation{Number: serving.NextNumber(), Partitions: r.opts.Partitions}
 		if p.New.Partitions == 0 {
 			p.New.Partitions = stream.Partitions
 		}
@@ -162,7 +162,7 @@ func (r *run) inspectNew(ctx context.Context, p *Plan) error {
 	if p.Action != ActionResume {
 		return nil
 	}
-	low, found := uint64(0), false
+	low, found, older := uint64(0), false, 0
 	for n := range r.new.Partitions {
 		pos, _, err := r.opts.Store.Load(ctx, r.new, n, nil)
 		switch {
@@ -177,6 +177,8 @@ func (r *run) inspectNew(ctx context.Context, p *Plan) error {
 			return &OtherError{"the rebuild that is under way is of another event stream"}
 		case pos.Codec != view.CodecVersion:
 			return &OtherError{"the rebuild that is under way is of another codec version"}
+		case r.stream.Trimmed && pos.Policy < r.opts.Policy.Version:
+			older++
 		case pos.Policy != r.opts.Policy.Version || pos.PolicyHash != r.opts.Policy.Hash:
 			return &OtherError{fmt.Sprintf("the rebuild that is under way folds with another policy (version %d in sum, the configuration's is %d)",
 				pos.Policy, r.opts.Policy.Version)}
@@ -186,6 +188,10 @@ func (r *run) inspectNew(ctx context.Context, p *Plan) error {
 		}
 	}
 	p.Notes = append(p.Notes, fmt.Sprintf("generation %d is filled up to %d already", r.new.Number, low))
+	if older > 0 { // the stream cannot make these views anew, whatever the policy
+		p.Notes = append(p.Notes, fmt.Sprintf(
+			"%d of its partitions began with a snapshot that is older than the policy: what comes of the snapshot keeps the policy that it was folded with", older))
+	}
 	return nil
 }
 

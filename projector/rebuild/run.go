@@ -77,13 +77,13 @@ func begin(ctx context.Context, opts Options, abort bool) (*Summary, error) {
 	}
 	r.sum.Plan = plan
 	opts.Plan(plan)
-	switch plan.Action {
-	case ActionFinish:
-		err = r.finish(ctx)
-	case ActionAbort:
-		err = r.abort(ctx)
-	case ActionBegin, ActionResume:
+	switch {
+	case plan.Action == ActionBegin || plan.Action == ActionResume:
 		err = r.rebuild(ctx)
+	case changedOver(r.serving):
+		err = r.finish(ctx)
+	default:
+		err = r.abort(ctx)
 	}
 	r.sum.Took = time.Since(began)
 	if cause := context.Cause(ctx); err != nil && ctx.Err() != nil && errors.Is(err, ctx.Err()) {
@@ -111,23 +111,19 @@ func (r *run) leave() error {
 }
 
 func (r *run) rebuild(ctx context.Context) (err error) {
-	if r.sum.Plan.Action == ActionBegin {
-		r.enter(StepBegin, "generation %d of %d partitions is the next one", r.new.Number, r.new.Partitions)
-		if err := r.announce(ctx); err != nil {
-			return err
-		}
-		if err := r.leave(); err != nil {
-			return err
-		}
-	}
-	r.hold = &hold{store: r.opts.Store, of: r.new, owner: r.opts.Owner, ttl: r.opts.LeaseTime, log: r.opts.Log}
-	held, err := r.hold.take(ctx)
+	held, owned, err := r.alone(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { r.hold.close(ctx, err) }()
-	err = r.change(held)
-	if cause := context.Cause(held); err != nil && errors.Is(cause, errHoldLost) {
+	if r.sum.Plan.Action == ActionBegin {
+		r.enter(StepBegin, "generation %d of %d partitions is the next one", r.new.Number, r.new.Partitions)
+		err = r.announce(held)
+	}
+	if err == nil {
+		err = r.change(held, owned)
+	}
+	if cause := context.Cause(owned); err != nil && errors.Is(cause, errHoldLost) {
 		return cause
 	}
 	if err != nil {
@@ -136,9 +132,24 @@ func (r *run) rebuild(ctx context.Context) (err error) {
 	return r.finish(ctx)
 }
 
+// alone keeps other rebuilds out, and makes sure that none has come since the plan was made.
+// The contexts are those of hold.take.
+func (r *run) alone(ctx context.Context) (held, owned context.Context, err error) {
+	r.hold = &hold{store: r.opts.Store, of: r.new, owner: r.opts.Owner, ttl: r.opts.LeaseTime, log: r.opts.Log}
+	held, owned, err = r.hold.take(ctx)
+	if changed := r.unchanged(ctx); changed != nil {
+		if err == nil {
+			r.hold.close(ctx, nil)
+		}
+		return nil, nil, changed
+	}
+	return held, owned, err
+}
+
 // announce makes the new generation the next one.
 func (r *run) announce(ctx context.Context) error {
-	// A number is used again after an abort. Should anything of it have been left: away with it.
+	// The store may have lost the record of a rebuild with this number. Should anything of it
+	// have been left: away with it.
 	for p := range r.new.Partitions {
 		pos, _, err := r.opts.Store.Load(ctx, r.new, p, nil)
 		if err == nil && pos == (view.Position{}) {
@@ -153,7 +164,10 @@ func (r *run) announce(ctx context.Context) error {
 	}
 	to := r.serving
 	to.Next = r.new
-	return r.set(ctx, to)
+	if err := r.set(ctx, to); err != nil {
+		return err
+	}
+	return r.leave()
 }
 
 // set writes the record of the serving generation.
@@ -163,14 +177,30 @@ func (r *run) set(ctx context.Context, to view.Serving) error {
 		return err
 	}
 	if found != to {
-		return fmt.Errorf("somebody else has changed which generation serves: it is %d, next %d: look, and run this again", found.Number, found.Next.Number)
+		return &changedError{found}
 	}
 	r.serving = to
 	return nil
 }
 
-// change makes the new generation, and lets it serve.
-func (r *run) change(ctx context.Context) error {
+// unchanged makes sure that the record is still the one that this run has found or written.
+func (r *run) unchanged(ctx context.Context) error {
+	found, err := r.opts.Store.Serving(ctx)
+	if err == nil && found != r.serving {
+		err = &changedError{found}
+	}
+	return err
+}
+
+// changedError means that the record is of somebody else by now.
+type changedError struct{ found view.Serving }
+
+func (e *changedError) Error() string {
+	return fmt.Sprintf("somebody else has changed which generation serves: it is %d, next %d: look, and run this again", e.found.Number, e.found.Next.Number)
+}
+
+// change makes the new generation, and lets it serve. The contexts are those of hold.take.
+func (r *run) change(ctx, owned context.Context) error {
 	if err := r.prepare(); err != nil {
 		return err
 	}
@@ -198,7 +228,7 @@ func (r *run) change(ctx context.Context) error {
 			return err
 		}
 	}
-	return r.takeOver(ctx)
+	return r.takeOver(ctx, owned)
 }
 
 func (r *run) prepare() (err error) {

@@ -35,7 +35,10 @@ func (r *run) eachOld(ctx context.Context, do func(context.Context, int) error) 
 // Of a partition that has no usable position nothing is left to be kept: it gets one that says
 // so, below a refill target.
 func (r *run) sealOne(ctx context.Context, p int) error {
-	return r.moveOne(ctx, p, func(from view.Position) view.Position {
+	return r.moveOne(ctx, p, func(from view.Position) (view.Position, error) {
+		if from.Next > r.new.Number {
+			return from, fmt.Errorf("partition %d of generation %d is sealed for generation %d: another rebuild is at work", p, r.old.Number, from.Next)
+		}
 		to := from
 		if (to == view.Position{}) {
 			to = view.Position{
@@ -44,19 +47,22 @@ func (r *run) sealOne(ctx context.Context, p int) error {
 			}
 		}
 		to.Next = r.new.Number
-		return to
+		return to, nil
 	})
 }
 
+// unsealOne takes the seal off a position, unless it is that of a later rebuild.
 func (r *run) unsealOne(ctx context.Context, p int) error {
-	return r.moveOne(ctx, p, func(from view.Position) view.Position {
-		from.Next = 0
-		return from
+	return r.moveOne(ctx, p, func(from view.Position) (view.Position, error) {
+		if from.Next <= r.new.Number {
+			from.Next = 0
+		}
+		return from, nil
 	})
 }
 
 // moveOne changes the position of an old partition, whatever it is.
-func (r *run) moveOne(ctx context.Context, p int, change func(view.Position) view.Position) error {
+func (r *run) moveOne(ctx context.Context, p int, change func(view.Position) (view.Position, error)) error {
 	for range moveTries {
 		from, _, err := r.opts.Store.Load(ctx, r.old, p, nil)
 		if errors.Is(err, projector.ErrTorn) {
@@ -69,9 +75,9 @@ func (r *run) moveOne(ctx context.Context, p int, change func(view.Position) vie
 		if err != nil {
 			return err
 		}
-		to := change(from)
-		if to == from {
-			return nil
+		to, err := change(from)
+		if err != nil || to == from {
+			return err
 		}
 		found, err := r.opts.Store.Commit(ctx, &projector.Commit{Generation: r.old, Partition: p, From: from, To: to})
 		if err != nil {

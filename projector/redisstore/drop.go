@@ -12,8 +12,8 @@ import (
 const unlinkKeys = 500
 
 // Drop removes everything of partition p of a generation: its position first, so that
-// nothing is said of what is left of the views, then all keys that bear its tag. It looks
-// through all keys of the shard, in portions. It is not atomic, and safe to repeat after a
+// nothing is said of what is left of the views, then all keys that bear its tag but the lease,
+// which ends by itself. It looks through all keys of the shard, in portions. It is not atomic, and safe to repeat after a
 // failure; whoever drops makes sure that nobody commits meanwhile.
 func (s *Store) Drop(ctx context.Context, g view.Generation, p int) error {
 	if err := s.drop(ctx, g, p); err != nil {
@@ -31,7 +31,9 @@ func (s *Store) drop(ctx context.Context, g view.Generation, p int) error {
 	if err := s.client.Unlink(ctx, ks.Position(p)).Err(); err != nil {
 		return err
 	}
+	lease := ks.Lease(p)
 	return s.scanKeys(ctx, []int{ks.Slot(p)}, ks.PartitionPattern(p), func(names []string) error {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == lease })
 		for portion := range slices.Chunk(names, unlinkKeys) {
 			if err := s.client.Unlink(ctx, portion...).Err(); err != nil {
 				return err

@@ -1,4 +1,4 @@
--- Takes a lease or keeps it, or changes nothing if another owner has it.
+-- Takes a lease or keeps it, or leaves it to another owner who has it, if only for a time.
 --
 -- KEYS   the lease
 -- ARGV   the owner; for how long, in milliseconds
@@ -12,6 +12,12 @@ if found and found ~= owner then
   local left = redis.call('PTTL', lease)
   -- A lease without an end, which this script does not leave, would be held for ever.
   if left >= 0 then
+    -- Whoever lives renews it long before. One that lasts longer was taken before the clock
+    -- stepped back, by a failover for one, and its owner may be dead.
+    if left > tonumber(ttl) then
+      redis.call('SET', lease, found, 'PX', ttl)
+      left = tonumber(ttl)
+    end
     return { found, left }
   end
 end

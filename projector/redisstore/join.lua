@@ -1,4 +1,6 @@
 -- Adds a member to the list, or keeps it on it, and takes those off whose time has passed.
+-- Nobody stays longer than this member would without coming again: whose time is later came
+-- before the clock stepped back, by a failover for one, and may be dead.
 --
 -- KEYS   the list: a sorted set of members by the time at which theirs ends
 -- ARGV   the member; for how long it stays, in milliseconds
@@ -13,7 +15,9 @@ local function ms(n) return string.format('%.0f', n) end
 
 redis.call('ZREMRANGEBYSCORE', list, '-inf', '(' .. ms(now))
 redis.call('ZADD', list, ms(now + ttl), member)
+for _, other in ipairs(redis.call('ZRANGE', list, '(' .. ms(now + ttl), '+inf', 'BYSCORE')) do
+  redis.call('ZADD', list, ms(now + ttl), other)
+end
 -- The list ends with the last of its members.
-local last = redis.call('ZRANGE', list, -1, -1, 'WITHSCORES')
-redis.call('PEXPIREAT', list, ms(tonumber(last[2]) + 1))
+redis.call('PEXPIREAT', list, ms(now + ttl + 1))
 return redis.call('ZRANGE', list, 0, -1)

@@ -14,8 +14,12 @@ import (
 //go:embed join.lua
 var joinSource string
 
+//go:embed members.lua
+var membersSource string
+
 // Join adds a member to the list of projectors or keeps it for another ttl, and returns all
-// members whose time has not passed by Redis' clock, sorted.
+// members whose time has not passed by Redis' clock, sorted. The time of none is longer than
+// ttl afterwards.
 func (s *Store) Join(ctx context.Context, member string, ttl time.Duration) ([]string, error) {
 	members, err := s.join(ctx, member, ttl)
 	if err != nil {
@@ -38,6 +42,20 @@ func (s *Store) join(ctx context.Context, member string, ttl time.Duration) ([]s
 	}
 	slices.Sort(members)
 	return members, nil
+}
+
+// Members returns all members whose time has not passed by Redis' clock, sorted.
+func (s *Store) Members(ctx context.Context) ([]string, error) {
+	err := ctx.Err()
+	if err == nil {
+		var members []string
+		if members, err = s.membersScript.Run(ctx, s.client, []string{view.ProjectorsKey(s.prefix)}).StringSlice(); err == nil {
+			slices.Sort(members)
+			return members, nil
+		}
+	}
+	s.metrics.failed("members", err)
+	return nil, fmt.Errorf("list the projectors: %w", err)
 }
 
 // Leave takes a member off the list. It is safe to repeat.

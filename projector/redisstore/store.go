@@ -44,8 +44,8 @@ type Store struct {
 	prefix  string
 	metrics *metrics
 
-	commitScript, readScript, servingScript            *redis.Script
-	joinScript, holdScript, releaseScript, leaseScript *redis.Script
+	commitScript, readScript, servingScript                           *redis.Script
+	joinScript, membersScript, holdScript, releaseScript, leaseScript *redis.Script
 
 	mu        sync.RWMutex
 	keyspaces map[view.Generation]*view.Keyspace
@@ -68,6 +68,7 @@ func New(opts Options) (*Store, error) {
 		readScript:    redis.NewScript(readSource),
 		servingScript: redis.NewScript(servingSource),
 		joinScript:    redis.NewScript(joinSource),
+		membersScript: redis.NewScript(membersSource),
 		holdScript:    redis.NewScript(holdSource),
 		releaseScript: redis.NewScript(releaseSource),
 		leaseScript:   redis.NewScript(leaseSource),

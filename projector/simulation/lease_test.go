@@ -21,7 +21,7 @@ const leaseTime = 10*tick + 250*time.Millisecond
 func (p *process) manage(ctx context.Context) {
 	m, err := lease.New(lease.Options{
 		Store: p.client, Generations: generations{p}, Work: p, Owner: p.name, LeaseTime: leaseTime,
-		Log: p.w.log(p.name), Registerer: prometheus.NewRegistry(),
+		Fresh: p.fresh, Log: p.w.log(p.name), Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		panic(err)
@@ -29,6 +29,12 @@ func (p *process) manage(ctx context.Context) {
 	if err := m.Run(ctx); err != nil {
 		p.w.fail("%s: leases: %v", p.name, err)
 	}
+}
+
+// fresh reports whether there is nothing to make views of yet.
+func (p *process) fresh(context.Context) (bool, error) {
+	p.w.sched.await(p.self, "is the stream empty", nil)
+	return p.w.stream.last().Sequence == 0, nil
 }
 
 // generations says which generation a process is to work on.
@@ -48,6 +54,13 @@ func (g generations) Begin(ctx context.Context) (view.Serving, error) {
 func (c *client) Join(ctx context.Context, member string, ttl time.Duration) ([]string, error) {
 	return do(ctx, c, "join", nowhere, true, func() ([]string, error) {
 		return c.w.store.mem.Join(context.Background(), member, ttl)
+	})
+}
+
+// Members is of lease.Store.
+func (c *client) Members(ctx context.Context) ([]string, error) {
+	return do(ctx, c, "members", nowhere, false, func() ([]string, error) {
+		return c.w.store.mem.Members(context.Background())
 	})
 }
 

@@ -11,9 +11,10 @@ import (
 
 // snapshot is a saved set of views: the truth at a position in each partition.
 type snapshot struct {
-	w         *world
-	id        string
-	positions []view.Position
+	w          *world
+	id         string
+	generation uint64
+	positions  []view.Position
 }
 
 // save takes a snapshot of what has been in the store.
@@ -28,7 +29,7 @@ func (w *world) save() {
 		}
 	}
 	w.saved++
-	s := &snapshot{w: w, id: fmt.Sprintf("s%d", w.saved), positions: make([]view.Position, serving.Partitions)}
+	s := &snapshot{w: w, id: fmt.Sprintf("s%d", w.saved), generation: serving.Number, positions: make([]view.Position, serving.Partitions)}
 	for p := range s.positions {
 		reached := w.store.partition(serving.Generation, p).reached
 		sequence := max(reached-w.sched.rng.Uint64N(reached/4+1), w.stream.trimmed)
@@ -112,6 +113,9 @@ func (s *snapshot) ID() string { return s.id }
 
 // Position is of projector.Snapshot.
 func (s *snapshot) Position(p int) view.Position { return s.positions[p] }
+
+// Generation is of projector.Snapshot.
+func (s *snapshot) Generation() uint64 { return s.generation }
 
 // Close is of projector.Snapshot.
 func (s *snapshot) Close() error { return nil }

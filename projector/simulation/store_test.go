@@ -109,7 +109,15 @@ func (st *store) lose(at place, n int) {
 	st.losses++
 	clear(st.w.believed)
 	d.floor, d.dirty = 0, true
-	if err := st.mem.Drop(context.Background(), at.generation, at.partition); err != nil {
+	ctx := context.Background()
+	if err := st.mem.Drop(ctx, at.generation, at.partition); err != nil {
+		panic(err)
+	}
+	leases, err := st.mem.Leases(ctx, at.generation)
+	if err == nil {
+		err = st.mem.Release(ctx, at.generation, at.partition, leases[at.partition].Owner)
+	}
+	if err != nil {
 		panic(err)
 	}
 	st.replay(d)

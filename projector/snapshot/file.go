@@ -84,6 +84,9 @@ func (f *File) Close() error { return f.done() }
 // ID names the snapshot by what it holds: copies of a file have the same one.
 func (f *File) ID() string { return f.end.Digest }
 
+// Generation is the number of the generation whose views it holds.
+func (f *File) Generation() uint64 { return f.header.Generation }
+
 // Position is up to where the views of partition p are whole.
 func (f *File) Position(p int) view.Position {
 	if p < 0 || p >= len(f.sections) {

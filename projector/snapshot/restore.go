@@ -144,7 +144,7 @@ func (plan *Plan) worker(p int) (*projector.Projector, error) {
 		Store: plan.opts.Store, DeadLetters: nothing{}, Notifier: nothing{},
 		// It folds nothing: what the views were folded with is what they go on with.
 		Policy:    func() *fold.Policy { return &fold.Policy{Version: want.Policy, Hash: want.PolicyHash} },
-		Snapshots: only{plan.file}, Log: plan.opts.Log, Registerer: prometheus.NewRegistry(), Now: plan.opts.Now,
+		Snapshots: only{plan.file, plan.Generation.Number}, Log: plan.opts.Log, Registerer: prometheus.NewRegistry(), Now: plan.opts.Now,
 	})
 	if err != nil {
 		return nil, err
@@ -153,14 +153,23 @@ func (plan *Plan) worker(p int) (*projector.Projector, error) {
 }
 
 // only is a choice of one snapshot.
-type only struct{ file *File }
-
-func (o only) Find(context.Context, consumer.Stream, int) (projector.Snapshot, error) {
-	return borrowed{o.file}, nil
+type only struct {
+	file       *File
+	generation uint64
 }
 
-// borrowed is a snapshot that somebody else closes.
-type borrowed struct{ *File }
+func (o only) Find(context.Context, consumer.Stream, int) (projector.Snapshot, error) {
+	return borrowed{o.file, o.generation}, nil
+}
+
+// borrowed is a snapshot that somebody else closes, and that was chosen for a generation: it
+// need not be of that one.
+type borrowed struct {
+	*File
+	generation uint64
+}
+
+func (b borrowed) Generation() uint64 { return b.generation }
 
 func (borrowed) Close() error { return nil }
 

@@ -130,6 +130,22 @@ func (s *suite) testHoldExpires(t *testing.T) {
 	f.hold(t, generation, 3, "a", time.Hour, "b")
 }
 
+// testHoldClock: a lease that lasts far longer than those that others take, as it looks after
+// the clock has stepped back, ends when theirs would.
+func (s *suite) testHoldClock(t *testing.T) {
+	f := s.newFixture(t)
+	const ttl = 300 * time.Millisecond
+	f.hold(t, generation, 3, "dead", time.Hour, "dead")
+	f.hold(t, generation, 3, "b", ttl, "dead")
+	if got := f.leaseOf(t, generation, 3); got.Remaining > ttl {
+		t.Errorf("the lease has %v left, want no more than %v", got.Remaining, ttl)
+	}
+	f.wait(t, ttl+time.Millisecond, "another takes the lease", func() bool {
+		got, err := f.Store.Hold(t.Context(), generation, 3, "b", time.Hour)
+		return err == nil && got.Owner == "b"
+	})
+}
+
 // testHoldRenews: a lease that is kept does not end, and what is left of it is told.
 func (s *suite) testHoldRenews(t *testing.T) {
 	f := s.newFixture(t)

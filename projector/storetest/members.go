@@ -67,8 +67,8 @@ func (s *suite) testMembers(t *testing.T) {
 func (s *suite) testMembersExpire(t *testing.T) {
 	f := s.newFixture(t)
 	const ttl = 400 * time.Millisecond
-	f.join(t, "stays", time.Hour, "stays")
-	f.join(t, "goes", ttl, "goes", "stays")
+	f.join(t, "goes", ttl, "goes")
+	f.join(t, "stays", time.Hour, "goes", "stays")
 	f.wait(t, ttl+time.Millisecond, "the member is off the list", func() bool {
 		got, err := f.Store.Join(t.Context(), "comes", time.Hour)
 		return err == nil && slices.Equal(got, []string{"comes", "stays"})
@@ -84,6 +84,23 @@ func (s *suite) testMembersExpire(t *testing.T) {
 		got, err := f.Store.Join(t.Context(), "new", time.Hour)
 		return err == nil && slices.Equal(got, []string{"new"})
 	})
+}
+
+// testMembersClock: one that has joined for far longer than others do, as it looks after the
+// clock has stepped back, stays no longer than they would.
+func (s *suite) testMembersClock(t *testing.T) {
+	f := s.newFixture(t)
+	const ttl = 400 * time.Millisecond
+	f.join(t, "dead", time.Hour, "dead")
+	f.join(t, "lives", ttl, "dead", "lives")
+	f.wait(t, ttl+time.Millisecond, "the dead one is off the list", func() bool {
+		got, err := f.Store.Members(t.Context())
+		return err == nil && len(got) == 0
+	})
+	f.join(t, "lives", time.Hour, "lives")
+	if got, err := f.Store.Members(t.Context()); err != nil || !slices.Equal(got, []string{"lives"}) {
+		t.Errorf("members = %q, %v", got, err)
+	}
 }
 
 // testMembersRace: nobody who joins is lost.

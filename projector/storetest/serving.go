@@ -40,6 +40,7 @@ func (s *suite) testServing(t *testing.T) {
 		{Generation: next, Dropping: old},
 		{Generation: next, Next: old, Previous: view.Generation{Number: 1, Partitions: 1}, Dropping: view.Generation{Number: 2, Partitions: 16384}},
 		{Generation: next},
+		{Generation: old, Highest: next.Number},
 	}
 	if got, err := f.Store.Serving(t.Context()); err != nil || got != (view.Serving{}) {
 		t.Fatalf("serving of an empty store = %+v, %v, want none", got, err)

@@ -17,4 +17,14 @@ type Serving struct {
 	// Dropping is a generation that is done with, whose keys are being removed: it is named
 	// here until all of them are, so that whoever is interrupted can be followed by another.
 	Dropping Generation `json:"dropping,omitzero"`
+
+	// Highest is the highest number that was ever given, where no generation named here has
+	// it any more. A number is never used again: whoever has slept cannot take a new
+	// generation for the one that it knew.
+	Highest uint64 `json:"highest,omitzero"`
+}
+
+// NextNumber is the number of the next generation that is made.
+func (s Serving) NextNumber() uint64 {
+	return max(s.Number, s.Next.Number, s.Previous.Number, s.Dropping.Number, s.Highest) + 1
 }

@@ -18,6 +18,7 @@ func TestServingText(t *testing.T) {
 		{`{"generation":1,"partitions":16,"next":{"generation":2,"partitions":32}}`, view.Serving{Generation: g, Next: next}},
 		{`{"generation":2,"partitions":32,"previous":{"generation":1,"partitions":16}}`, view.Serving{Generation: next, Previous: g}},
 		{`{"generation":2,"partitions":32,"dropping":{"generation":1,"partitions":16}}`, view.Serving{Generation: next, Dropping: g}},
+		{`{"generation":1,"partitions":16,"highest":2}`, view.Serving{Generation: g, Highest: 2}},
 	} {
 		text, err := json.Marshal(tt.s)
 		if err != nil || string(text) != tt.want {
@@ -26,6 +27,26 @@ func TestServingText(t *testing.T) {
 		var got view.Serving
 		if err := json.Unmarshal([]byte(tt.want), &got); err != nil || got != tt.s {
 			t.Errorf("%s reads as %+v, %v, want %+v", tt.want, got, err, tt.s)
+		}
+	}
+}
+
+func TestNumbersAreNotUsedAgain(t *testing.T) {
+	of := func(number uint64) view.Generation { return view.Generation{Number: number, Partitions: 1} }
+	for _, tt := range []struct {
+		s    view.Serving
+		want uint64
+	}{
+		{view.Serving{}, 1},
+		{view.Serving{Generation: of(1)}, 2},
+		{view.Serving{Generation: of(1), Next: of(2)}, 3},
+		{view.Serving{Generation: of(3), Previous: of(1), Dropping: of(1)}, 4},
+		{view.Serving{Generation: of(1), Previous: of(4)}, 5},
+		{view.Serving{Generation: of(1), Dropping: of(6)}, 7},
+		{view.Serving{Generation: of(1), Previous: of(2), Highest: 9}, 10},
+	} {
+		if got := tt.s.NextNumber(); got != tt.want {
+			t.Errorf("the next number after %+v is %d, want %d", tt.s, got, tt.want)
 		}
 	}
 }
