@@ -93,7 +93,7 @@ func (pt *partition) first(s consumer.Stream) view.Position {
 
 // wayOut is what an operator can do about a stream that does not hold its whole history.
 const wayOut = "Bring views back that reach the stream's start by `pinstatus snapshot restore`, or, if what is missing may stay missing, " +
-	"say so by `pinstatus streams apply --accept-deletions` and make the views anew by `pinstatus rebuild`"
+	"say so by `pinstatus streams apply --accept-deletions`: then views that there are go on, and those that there are not are made from the rest"
 
 // check makes sure that a position is one in this stream.
 func (pt *partition) check(ctx context.Context, pos view.Position, s consumer.Stream) error {

@@ -157,6 +157,9 @@ func tellRebuildJSON(out *json.Encoder, r *rebuild.Options) {
 }
 
 func (o *rebuildOptions) conclude(cmd *cobra.Command, sum *rebuild.Summary, err error) error {
+	if err == nil && !o.abort && sum.Plan.Action == rebuild.ActionFinish {
+		err = errors.New("what was interrupted is finished, and nothing else has been done: run this again for a new rebuild")
+	}
 	if o.json {
 		result := map[string]any{"summary": sum, "ok": err == nil}
 		if err != nil {

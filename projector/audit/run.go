@@ -57,11 +57,14 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		untold: map[int]bool{}, seen: map[int][]uint64{}, through: map[int]uint64{},
 		differs: map[int]bool{}, mixed: map[int]bool{},
 	}
-	if stream.Trimmed {
-		if err := r.findSnapshot(ctx); err != nil {
+	if stream.Trimmed || stream.First > 1 && opts.Snapshots != nil {
+		// Where somebody has accepted that the start is missing it goes without one too.
+		if err := r.findSnapshot(ctx); err != nil && (stream.Trimmed || !errors.Is(err, ErrTrimmed)) {
 			return nil, err
 		}
-		defer func() { _ = r.snapshot.Close() }()
+		if r.snapshot != nil {
+			defer func() { _ = r.snapshot.Close() }()
+		}
 	}
 	if err := r.run(ctx); err != nil {
 		return nil, err

@@ -80,21 +80,61 @@ func (m *Manager) Run(ctx context.Context) error {
 		if m.worker.ends() {
 			ending = time.After(m.opts.Interval / 10)
 		}
-		select {
-		case <-timer.C:
+		switch m.next(ctx.Done(), timer.C, ending) {
+		case workDone:
+			m.assigned()
+			m.release(ctx)
+		case over:
+			m.stop(context.WithoutCancel(ctx))
+			return nil
+		case lookDue:
 			m.look(ctx)
 			timer.Reset(jitter(m.opts.Interval))
-		case <-ending:
+		case endingDue:
 			if m.worker.ended() {
 				m.release(ctx)
 			}
-		case <-m.worker.done:
-			m.assigned()
-			m.release(ctx)
-		case <-ctx.Done():
-			m.stop(context.WithoutCancel(ctx))
-			return nil
 		}
+	}
+}
+
+// cause is what the manager acts on next.
+type cause uint8
+
+const (
+	workDone  cause = iota // a change of the work has come to its end
+	over                   // the time is up
+	lookDue                // at the leases
+	endingDue              // a look at what has ended of the work
+)
+
+// next waits for the next cause. Of several it is the first in their order, and not any: a
+// simulation has to do the same again.
+func (m *Manager) next(end <-chan struct{}, look, ending <-chan time.Time) cause {
+	select {
+	case <-m.worker.done:
+		return workDone
+	default:
+	}
+	select {
+	case <-end:
+		return over
+	default:
+	}
+	select {
+	case <-look:
+		return lookDue
+	default:
+	}
+	select {
+	case <-m.worker.done:
+		return workDone
+	case <-end:
+		return over
+	case <-look:
+		return lookDue
+	case <-ending:
+		return endingDue
 	}
 }
 

@@ -13,24 +13,24 @@ func (m *Manager) stop(ctx context.Context) {
 	}
 	m.worker.assign(m.generation, nil)
 	left := m.leave(ctx)
-	late := time.NewTimer(m.opts.StopTime)
-	defer late.Stop()
+	late, cancel := context.WithTimeout(ctx, m.opts.StopTime)
+	defer cancel()
 	again := time.NewTicker(m.opts.Interval)
 	defer again.Stop()
 	ending := time.NewTicker(m.opts.Interval / 10)
 	defer ending.Stop()
 	for waiting := true; waiting && m.worker.busy(); {
-		select {
-		case <-m.worker.done:
+		switch m.next(late.Done(), again.C, ending.C) {
+		case workDone:
 			m.assigned()
-		case <-ending.C:
+		case endingDue:
 			if m.worker.ended() {
 				m.release(ctx)
 			}
-		case <-again.C:
+		case lookDue:
 			m.worker.again()
 			_ = m.keep(ctx) // next time, or not at all
-		case <-late.C:
+		case over:
 			waiting = false
 			m.opts.Log.Warn("the work on some partitions has not ended in time: their leases will run out")
 		}

@@ -84,6 +84,9 @@ func (h *hold) keep(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		if ctx.Err() != nil { // both may have come at a time
+			return
+		}
 		err := h.check(ctx)
 		switch {
 		case ctx.Err() != nil:

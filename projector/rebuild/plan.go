@@ -120,12 +120,19 @@ func (r *run) inspect(ctx context.Context, p *Plan) error {
 		note("the stream is spread over %d partitions", r.stream.Partitions)
 	}
 	broken := map[string]int{}
-	policies, codecs, sealed := 0, 0, 0
+	policies, codecs, sealed, outdated, foreign := 0, 0, 0, 0, 0
 	for i := range formers {
 		f := &formers[i]
 		if f.broken != "" {
 			broken[f.broken]++
+			if s := f.position.Stream; !f.torn && s != 0 && s != r.stream.Created {
+				foreign++
+			}
 			continue
+		}
+		if f.position.Policy > r.opts.Policy.Version ||
+			f.position.Policy == r.opts.Policy.Version && f.position.PolicyHash != r.opts.Policy.Hash {
+			outdated++
 		}
 		if f.position.Policy != r.opts.Policy.Version || f.position.PolicyHash != r.opts.Policy.Hash {
 			policies++
@@ -136,6 +143,16 @@ func (r *run) inspect(ctx context.Context, p *Plan) error {
 		if f.position.Sealed() {
 			sealed++
 		}
+	}
+	// Both look like a mistake of who gives the command, and cannot be undone.
+	careful := p.Action == ActionBegin && !r.opts.AcceptDifferences
+	if outdated > 0 && careful {
+		return fmt.Errorf("%d of %d old partitions were folded with a policy that this configuration does not know "+
+			"(its version in sum is %d): is it out of date? If it is meant, say so by --accept-differences", outdated, len(formers), r.opts.Policy.Version)
+	}
+	if foreign > 0 && careful {
+		return fmt.Errorf("%d of %d old partitions are of another event stream, and what they know this one cannot tell: "+
+			"is it the right broker? If that may be forgotten, say so by --accept-differences", foreign, len(formers))
 	}
 	for why, n := range broken {
 		note("%d of %d old positions say nothing about this stream: %s. There is nothing to compare or to follow in them: the new generation goes up to the stream's end",
@@ -151,7 +168,7 @@ func (r *run) inspect(ctx context.Context, p *Plan) error {
 		note("%d of %d old positions are sealed already", sealed, len(formers))
 	}
 	r.comparable = len(formers) > sum(broken) && codecs < len(formers)
-	r.strict = policies == 0 && codecs == 0 && r.new.Partitions == r.old.Partitions
+	r.strict = policies == 0 && codecs == 0
 	r.rough = policies > 0
 	p.Strict = r.strict && r.comparable
 	return r.inspectNew(ctx, p)

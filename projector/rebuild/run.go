@@ -238,7 +238,7 @@ func (r *run) prepare() (err error) {
 		Policy: func() *fold.Policy { return r.opts.Policy },
 		Log:    r.opts.Log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)), Registerer: prometheus.NewRegistry(),
 	}
-	if r.stream.Trimmed {
+	if r.stream.Trimmed || r.stream.First > 1 { // also where somebody has accepted that its start is missing
 		o.Snapshots = r.opts.Snapshots
 	}
 	if r.folds, err = projector.New(o); err != nil {

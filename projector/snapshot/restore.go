@@ -125,6 +125,10 @@ func (plan *Plan) restore(ctx context.Context, p int, replace bool) (view.Positi
 			}
 		}
 		other := pos.Restoring != "" && !strings.HasPrefix(pos.Restoring, plan.file.ID()+"/") && time.Since(began) < patience
+		if err == nil && pos.Restoring == "" && pos.Sequence < plan.file.Position(p).Sequence {
+			return pos, fmt.Errorf("partition %d: a projector that does not have this snapshot fills it from the stream, and is at %d: "+
+				"its views are whole again when it has caught up; to have them from the snapshot give the projectors --snapshot-dir", p, pos.Sequence)
+		}
 		if err == nil || !errors.Is(err, consumer.ErrRewind) && !other {
 			return pos, err
 		}
