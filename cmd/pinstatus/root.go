@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 // newRoot is the whole command line.
@@ -42,7 +43,32 @@ capitals, with _ for -. A flag on the command line wins.`,
 		newStreams(), newPartitions(), newRebuild(), newVerify(), newSnapshot(), newErase(), newDeadLetters(),
 		newPublish(), newSimulate(), newKey(), newVersion(),
 	)
+	for _, cmd := range root.Commands() {
+		sameFlags(cmd)
+	}
 	return root
+}
+
+// sameFlags has every operator's command take the flags that say where an installation is, so
+// that one list of flags does for all. Those that a command has no use for it does not show.
+func sameFlags(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		sameFlags(sub)
+	}
+	if !takesVariables(cmd.Flags()) || cmd.Flags().Lookup("log-level") != nil {
+		return // it speaks to no server, or is a service
+	}
+	f := pflag.NewFlagSet("", pflag.ContinueOnError)
+	unused := &options{}
+	unused.operator(f)
+	unused.configured(f, "")
+	unused.restoring(f)
+	f.VisitAll(func(flag *pflag.Flag) {
+		if cmd.Flags().Lookup(flag.Name) == nil {
+			flag.Hidden = true
+			cmd.Flags().AddFlag(flag)
+		}
+	})
 }
 
 // group makes a command that only holds others. Alone it prints its help; an argument is a

@@ -42,6 +42,11 @@ func streamsCommand(
 				return err
 			}
 			defer disconnect()
+			if !asJSON && name == "apply" {
+				if err := o.announce(cmd.Context(), cmd.OutOrStdout(), js, streams); err != nil {
+					return err
+				}
+			}
 			err = o.advise(do(cmd.Context(), js, streams))
 			if asJSON {
 				return streamsJSON(cmd.OutOrStdout(), err)
@@ -59,6 +64,30 @@ func streamsCommand(
 	o.limits(f)
 	f.BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
+}
+
+// announce says what an apply is going to change.
+func (o *options) announce(ctx context.Context, out io.Writer, js jetstream.JetStream, streams consumer.Streams) error {
+	for _, err := range joined(consumer.Check(ctx, js, streams)) {
+		var differs *consumer.StreamError
+		switch {
+		case errors.As(err, &differs):
+			fmt.Fprintf(out, "stream %s will be changed or made: %s\n", differs.Stream, strings.Join(differs.Differences, "; "))
+		case err != nil:
+			return err
+		}
+	}
+	if !o.accept {
+		return nil
+	}
+	stream, err := consumer.Describe(ctx, js)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	if err == nil {
+		_, err = fmt.Fprintf(out, "stream %s lacks %d messages, which will be taken as deleted on purpose\n", consumer.EventStream, stream.Missing)
+	}
+	return err
 }
 
 // streams is how the streams are to be. The error names the flags that say what cannot be.
