@@ -104,7 +104,7 @@ func TestAlarms(t *testing.T) {
 
 // waysOut are the commands that an alarm has to name.
 var waysOut = map[projector.AlarmReason][]string{
-	projector.AlarmRetention:  {"pinstatus snapshot restore", "pinstatus rebuild"},
+	projector.AlarmRetention:  {"pinstatus snapshot restore", "pinstatus streams apply --accept-deletions"},
 	projector.AlarmPartitions: {"pinstatus rebuild", "pinstatus streams apply"},
 	projector.AlarmCodec:      {"pinstatus rebuild"},
 }

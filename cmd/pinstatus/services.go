@@ -242,8 +242,7 @@ func permanent(err error) bool {
 	var evicts *redisstore.EvictionError
 	var differs *consumer.StreamError
 	var refused *consumer.RefusedError
-	var blamed *flagError
-	return errors.As(err, &evicts) || errors.As(err, &differs) || errors.As(err, &refused) || errors.As(err, &blamed)
+	return errors.As(err, &evicts) || errors.As(err, &differs) || errors.As(err, &refused)
 }
 
 // connected reports why NATS cannot be reached now.

@@ -303,3 +303,19 @@ func (p *process) total(metric string) (sum float64, err error) {
 	}
 	return sum, err
 }
+
+// verified has the views compared with the stream. A broker that was down a moment ago may keep
+// that from coming to an end, and it is asked again; a view that differs is the end.
+func (f *fleet) verified() {
+	f.tb.Helper()
+	eventually(f.tb, "pinstatus verify comes to an end", func() error {
+		code, out := f.tool("verify", "--config", f.config.file)
+		switch code {
+		case 0:
+			return nil
+		case 1:
+			f.tb.Fatalf("pinstatus verify: views differ:\n%s", out)
+		}
+		return fmt.Errorf("exit code %d:\n%s", code, out)
+	})
+}

@@ -127,8 +127,6 @@ func TestChaosNetwork(t *testing.T) {
 	f.projected(o.last)
 	o.check(t, f.queries[0].api)
 	o.checkLetters(t, f.broker)
-	if code, out := f.tool("verify", "--config", f.config.file); code != 0 {
-		t.Errorf("pinstatus verify: exit code %d:\n%s", code, out)
-	}
+	f.verified()
 	summary(t, counts, o)
 }

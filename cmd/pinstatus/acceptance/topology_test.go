@@ -23,9 +23,7 @@ func (f *fleet) right() {
 		o.check(f.tb, q.api)
 	}
 	o.checkLetters(f.tb, f.broker)
-	if code, out := f.tool("verify", "--config", f.config.file); code != 0 {
-		f.tb.Errorf("pinstatus verify: exit code %d:\n%s", code, out)
-	}
+	f.verified()
 	f.tb.Logf("%d events of %d keys, %d dead letters", o.last, len(o.reference.Keys()), len(o.letters))
 }
 
