@@ -1,8 +1,9 @@
 package acceptance
 
 import (
+	"context"
+	"fmt"
 	"strings"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -22,36 +23,46 @@ const (
 	deadLetterStream = "PINSTATUS_DLQ"
 )
 
-// stream reads all that a stream holds.
-func (b *broker) stream(name string) []stored {
+// stream reads all that a stream holds. A broker that was down a moment ago is asked again.
+func (b *broker) stream(name string) (all []stored) {
 	b.tb.Helper()
-	s, err := b.js.Stream(b.tb.Context(), name)
+	eventually(b.tb, "all of "+name+" is read", func() (err error) {
+		all, err = b.read(name)
+		return err
+	})
+	return all
+}
+
+func (b *broker) read(name string) ([]stored, error) {
+	ctx, cancel := context.WithTimeout(b.tb.Context(), patience/2)
+	defer cancel()
+	s, err := b.js.Stream(ctx, name)
 	if err != nil {
-		b.tb.Fatal(err)
+		return nil, err
 	}
 	want := s.CachedInfo().State.Msgs
-	c, err := s.OrderedConsumer(b.tb.Context(), jetstream.OrderedConsumerConfig{})
+	c, err := s.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
 	if err != nil {
-		b.tb.Fatal(err)
+		return nil, err
 	}
 	var all []stored
-	for began := time.Now(); uint64(len(all)) < want; {
+	for uint64(len(all)) < want {
 		batch, err := c.FetchNoWait(5000)
 		if err != nil {
-			b.tb.Fatal(err)
+			return nil, err
 		}
 		for m := range batch.Messages() {
 			meta, err := m.Metadata()
 			if err != nil {
-				b.tb.Fatal(err)
+				return nil, err
 			}
 			all = append(all, stored{meta.Sequence.Stream, meta.Timestamp.UnixNano(), published(m.Subject()), m.Headers(), m.Data()})
 		}
-		if time.Since(began) > patience {
-			b.tb.Fatalf("read %d of %d messages of %s: %v", len(all), want, name, batch.Error())
+		if ctx.Err() != nil {
+			return nil, fmt.Errorf("read %d of %d messages: %w", len(all), want, batch.Error())
 		}
 	}
-	return all
+	return all, nil
 }
 
 // published is the subject that an event was published on: the stream stores it with its
