@@ -49,23 +49,33 @@ type PIN struct {
 func (p *PIN) LockSeconds() int64 { return wholeSeconds(p.Lock) }
 
 // Account is the state of an account's PINs. The error is ErrNotFound if the account does
-// not exist; else ErrUnavailable, ctx's, or a fault.
+// not exist; else it is as Read's.
 func (s *Service) Account(ctx context.Context, t *Tenant, accountID string) (*Account, error) {
-	types := make([]string, len(t.PINTypes))
-	for i := range t.PINTypes {
-		types[i] = t.PINTypes[i].Name
-	}
-	r, err := s.read(ctx, view.Read{Key: accountKey(t, accountID), Locks: types})
-	readAt(ctx, r.Position)
-	if err != nil {
+	snap, err := s.Read(ctx, t, AccountKey(t, accountID))
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	v, err := s.account(r)
-	if err != nil {
-		return nil, err
-	}
-	if v == nil {
+	case snap.Account == nil:
 		return nil, ErrNotFound
+	}
+	return snap.Account, nil
+}
+
+// PIN is the state of the PIN of a type; nil if the tenant does not define it.
+func (a *Account) PIN(pinType string) *PIN {
+	for i := range a.PINs {
+		if a.PINs[i].Type.Name == pinType {
+			return &a.PINs[i]
+		}
+	}
+	return nil
+}
+
+// account decodes and judges a record; nil if the account does not exist.
+func account(t *Tenant, r view.Record) (*Account, error) {
+	v, _, err := view.DecodeAccount(r.Value)
+	if err != nil || !v.Exists {
+		return nil, err
 	}
 	a := &Account{Sequence: v.Sequence, PINs: make([]PIN, len(t.PINTypes))}
 	for i := range a.PINs {
@@ -76,42 +86,6 @@ func (s *Service) Account(ctx context.Context, t *Tenant, accountID string) (*Ac
 		a.PINs[i] = stateOf(t.PINTypes[i], findPIN(v, t.PINTypes[i].Name), key, r.Now)
 	}
 	return a, nil
-}
-
-func accountKey(t *Tenant, accountID string) view.Key {
-	return view.Key{Kind: view.KindAccount, Tenant: t.ID, ID: accountID}
-}
-
-// accountView is an account without its locks, and the position that it was read at.
-type accountView struct {
-	*view.Account // nil if it does not exist; not to be changed
-	position      view.Position
-}
-
-// readAccount reads an account without its locks. The position holds with an error, too, as
-// far as it is known.
-func (s *Service) readAccount(ctx context.Context, k view.Key) (accountView, error) {
-	r, err := s.read(ctx, view.Read{Key: k})
-	v := accountView{position: r.Position}
-	if err == nil {
-		v.Account, err = s.account(r)
-	}
-	return v, err
-}
-
-// account decodes a record; nil if the account does not exist.
-func (s *Service) account(r view.Record) (*view.Account, error) {
-	if r.Value == nil {
-		return nil, nil //nolint:nilnil // an account that does not exist is no error here
-	}
-	v, _, err := view.DecodeAccount(r.Value)
-	if err != nil {
-		return nil, s.corrupt(err)
-	}
-	if !v.Exists {
-		return nil, nil //nolint:nilnil // as above
-	}
-	return v, nil
 }
 
 func findPIN(a *view.Account, pinType string) view.PIN {

@@ -10,7 +10,7 @@ import (
 func BenchmarkRead(b *testing.B) {
 	s, views := newService(b)
 	views.PutAccount("acme", "a", isSetView)
-	r := view.Read{Key: accountKey(acme, "a"), Locks: []string{"Parental"}}
+	r := view.Read{Key: AccountKey(acme, "a"), Locks: []string{"Parental"}}
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := s.read(b.Context(), r); err != nil {

@@ -48,7 +48,7 @@ func (s *Service) serve(v view.Serving) *serving {
 		zap.Uint64("generation", g.Number), zap.Int("partitions", g.Partitions))
 	s.metrics.generation.Set(float64(g.Number))
 	s.progress.reset(g.Partitions)
-	s.waiters.wakeAll(wakeGeneration)
+	s.waiters.regenerate(g.Partitions)
 	return g
 }
 

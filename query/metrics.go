@@ -27,6 +27,8 @@ const (
 	wakePosition   = "position"   // a partition has moved on without a notice
 	wakeGeneration = "generation" // another generation serves
 	wakeRetry      = "retry"      // the last read failed
+	wakeEnd        = "end"        // a lock or a PIN code's retention ends
+	wakeSequence   = "sequence"   // the partition has processed what was waited for
 )
 
 type serviceMetrics struct {

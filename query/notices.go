@@ -79,7 +79,7 @@ func (s *Service) onNotice(msg *nats.Msg) {
 	g.floors[n.Partition].raise(mark{stream: n.Stream, sequence: n.To})
 	follows, known := s.progress.follow(&n)
 	if follows {
-		s.waiters.wakeKeys(n.Keys, wakeNotice)
+		s.waiters.notice(n.Partition, n.To, n.Keys)
 		return
 	}
 	// A notice was lost: any view of the partition may have changed. So it is for the
@@ -87,7 +87,7 @@ func (s *Service) onNotice(msg *nats.Msg) {
 	if known {
 		s.metrics.gaps.Inc()
 	}
-	s.waiters.wakePartition(n.Partition, g.Partitions, wakeGap)
+	s.waiters.wakePartition(n.Partition, wakeGap)
 }
 
 // reconnectLoop has everyone read again whenever the subscription has become active: what
@@ -133,9 +133,9 @@ func (s *Service) comparePositions(ctx context.Context) {
 		return
 	}
 	positions := make(map[int]uint64)
-	for p, key := range s.waiters.onePerPartition(g.Partitions) {
+	for p, one := range s.waiters.onePerPartition() {
 		// A partition that cannot be read is left for the next time.
-		if r, err := s.read(ctx, view.Read{Key: key}); err == nil {
+		if r, err := s.read(ctx, view.Read{Key: one}); err == nil {
 			positions[p] = r.Position.Sequence
 		}
 	}
@@ -144,7 +144,7 @@ func (s *Service) comparePositions(ctx context.Context) {
 	}
 	for p, position := range positions {
 		if s.progress.catchUp(p, position) {
-			s.waiters.wakePartition(p, g.Partitions, wakePosition)
+			s.waiters.wakePartition(p, wakePosition)
 		}
 	}
 }

@@ -72,14 +72,18 @@ func (s *Service) lookAtPartition(ctx context.Context, l *partitionLook, p int) 
 	bounded, cancel := context.WithTimeout(ctx, s.opts.ReadTimeout)
 	defer cancel()
 	floor := g.floors[p].load()
-	record, result, err := s.readFrom(bounded, g, p, l.reads[p])
+	records, result, _, err := s.readFrom(bounded, g, l.reads[p:p+1])
+	var at view.Position
+	if err == nil {
+		at = records[0].Position
+	}
 	now := time.Now()
 	if ctx.Err() != nil || s.serving.Load() != g {
 		return
 	}
 	label := strconv.Itoa(p)
 	s.metrics.readable.WithLabelValues(label).Set(truth(err == nil && result == ""))
-	if lag, known := s.history.lag(record.Position, now); known && err == nil {
+	if lag, known := s.history.lag(at, now); known && err == nil {
 		s.metrics.lag.WithLabelValues(label).Set(lag.Seconds())
 	} else {
 		s.metrics.lag.DeleteLabelValues(label)
@@ -88,7 +92,7 @@ func (s *Service) lookAtPartition(ctx context.Context, l *partitionLook, p int) 
 		l.gone[p] = gone{}
 		return
 	}
-	s.checkFloor(l, p, floor, record.Position, now)
+	s.checkFloor(l, p, floor, at, now)
 }
 
 // checkFloor looks at a partition that stands behind its floor. If all that is missing is

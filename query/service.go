@@ -27,6 +27,7 @@ type Options struct {
 	ReadTimeout  time.Duration // of one read of the store; default 2s
 	PollInterval time.Duration // between looks at the store's health and generation, and at the stream's end; default 1s
 	Credentials  int           // how many credentials' rates are kept; default 100,000
+	Waiters      int           // how many requests may wait; default 100,000
 }
 
 func (o *Options) validate() error {
@@ -49,6 +50,9 @@ func (o *Options) validate() error {
 	if o.Credentials <= 0 {
 		o.Credentials = 100_000
 	}
+	if o.Waiters <= 0 {
+		o.Waiters = 100_000
+	}
 	return nil
 }
 
@@ -66,6 +70,7 @@ type Service struct {
 	health     atomic.Pointer[error] // why the store is not usable, found by the last look
 	history    history
 	waiters    *waiters
+	reload     atomic.Pointer[chan struct{}] // closed when the tenants change
 	progress   progress
 	limiters   *lru.Cache[string, *rate.Limiter]
 }
@@ -83,7 +88,9 @@ func New(o Options) (*Service, error) {
 	s.health.Store(&errNotStarted)
 	s.history.staleAfter = 5*o.PollInterval + o.ReadTimeout
 	s.metrics = newMetrics(o.Registerer, o.Notices, s.Ready, func() bool { return s.history.known(time.Now()) })
-	s.waiters = newWaiters(s.readAccount, s.metrics)
+	s.waiters = newWaiters(o.Waiters, s.readWanted, s.metrics)
+	reload := make(chan struct{})
+	s.reload.Store(&reload)
 	return s, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/pinstatus/pinstatus/consumer/event"
 )
@@ -12,28 +13,34 @@ import (
 // Tenant is what the query service knows of one tenant. It is not changed once it is in a
 // Directory: a reload makes a new one.
 type Tenant struct {
-	ID          string
-	PINTypes    []PINType // in the order in which they are answered; at least one
-	UserPINType string    // the type that a user's PIN check asks for; default the first
-	APIKeys     []APIKey
-	Issuers     []Issuer
-	CORSOrigins []string // origins of browser clients, as browsers write them
-	Limits      Limits
+	ID            string
+	PolicyVersion uint64    // of what follows down to PINTypes
+	PINTypes      []PINType // in the order in which they are answered; at least one
+	UserPINType   string    // the type that a user's PIN check asks for; default the first
+	APIKeys       []APIKey
+	Issuers       []Issuer
+	CORSOrigins   []string // origins of browser clients, as browsers write them
+	Limits        Limits
 }
 
 // PINType is one type of PIN that a tenant defines.
 type PINType struct {
-	Name        string
-	Description string
-	Mandatory   bool
-	MaxAttempts int // failed attempts that lock the PIN
+	Name          string
+	Description   string
+	Mandatory     bool
+	MaxAttempts   int             // failed attempts that lock the PIN
+	LockDurations []time.Duration // of the first, second, … lock; the last repeats
 }
 
-// APIKey is one API key of a tenant. The key itself is not kept.
+// APIKey is one API key of a tenant. The key itself is not kept. Several may have one name:
+// a client's old key and its new one.
 type APIKey struct {
 	Name   string
 	SHA256 [sha256.Size]byte // of the key
 	Scopes []string          // empty: deliveries:read
+
+	NotBefore time.Time // before it the key is not accepted yet; zero: at once
+	Expires   time.Time // from it on the key is not accepted any more; zero: never
 }
 
 // Issuer is who may issue tokens for a tenant. Its keys are JWKS, or else come from
@@ -49,7 +56,7 @@ type Issuer struct {
 type Limits struct {
 	RequestsPerSecond int // of one credential; default 500
 	Waiters           int // waiting requests of the tenant, in this process; default 10,000
-	WaitersPerAccount int // waiting requests of one account, in this process; default 20
+	WaitersPerAccount int // waiting requests for one account or PIN code, in this process; default 20
 }
 
 // Defaults of Limits.

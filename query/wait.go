@@ -2,107 +2,151 @@ package query
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-// WaitPIN reports whether a PIN of an account is set, locked or not. If it is not, the
-// call waits up to wait for it to become so; it ends as soon as it does, and when the
-// service drains. An account that does not exist has no PIN set.
-//
-// The answer is read when the call begins, on every change, and once more when the time is
-// up or the service drains, so that "not set" is true at that moment even if a notice was
-// lost.
-//
-// The error is a *LimitError with ErrTooManyWaiters if the call would have to wait and has
-// no place to; ErrUnavailable if nothing can be said at first or in the end, as a store
-// that fails in between has until then to come back; else ctx's, or a fault.
-func (s *Service) WaitPIN(ctx context.Context, t *Tenant, accountID, pinType string, wait time.Duration) (bool, error) {
-	key := accountKey(t, accountID)
-	if wait <= 0 || s.waiters.drained() {
-		return s.pinSet(ctx, key, pinType)
-	}
-	tp, err := s.waiters.enter(t, key)
-	if err != nil {
-		// Who need not wait needs no place.
-		if set, readErr := s.pinSet(ctx, key, pinType); set || readErr != nil {
-			return set, readErr
-		}
-		return false, err
-	}
-	defer s.waiters.leave(tp)
-	return s.waitPIN(ctx, tp, pinType, wait)
+// Condition is what a request waits for.
+type Condition struct {
+	// Sequence is a sequence of the event stream that the view's partition must have
+	// processed: the view includes the event, or is none the richer for it. 0 is none.
+	Sequence uint64
+
+	Met func(*Snapshot) bool // nil: whatever the view is
+	For time.Duration        // 0 does not wait
 }
 
-// waitPIN waits in a place that is already taken: a change between a read and the wait
-// after it is not missed.
-func (s *Service) waitPIN(ctx context.Context, tp *topic, pinType string, wait time.Duration) (bool, error) {
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	version, changed := s.waiters.now(tp, true)
-	for first, last := true, false; ; first = false {
-		a, err := s.waiters.view(ctx, tp, version)
-		readAt(ctx, a.position)
-		switch {
-		case ctx.Err() != nil:
-			return false, ctx.Err()
-		case err == nil && isSet(a, pinType):
-			return true, nil
-		case last, first && err != nil:
-			return false, err
-		}
-		began := time.Now()
-		drains := false
-		select {
-		case <-changed:
-			version, changed = s.waiters.now(tp, false)
-		case <-timer.C:
-			version, changed = s.waiters.now(tp, true)
-			last = true
-		case <-s.waiters.draining:
-			drains = true
-		case <-ctx.Done():
-		}
-		addWaited(ctx, time.Since(began))
-		switch {
-		case ctx.Err() != nil:
-			return false, ctx.Err()
-		case drains && err != nil:
-			return false, err // a store that fails has no time left to come back
-		case drains:
-			return s.waitPINDraining(ctx, tp, pinType)
-		}
+func (c *Condition) met(s *Snapshot) bool {
+	return s.Position.Sequence >= c.Sequence && (c.Met == nil || c.Met(s))
+}
+
+// BehindError says that a view's partition had not processed a sequence when the wait for
+// it ended.
+type BehindError struct {
+	Position uint64 // that it had reached
+}
+
+func (e *BehindError) Error() string {
+	return fmt.Sprintf("the view's partition has processed events up to sequence %d", e.Position)
+}
+
+// end is the answer to a wait that ends with a read.
+func (c *Condition) end(s Snapshot) (Snapshot, bool, error) {
+	if s.Position.Sequence < c.Sequence {
+		return s, false, &BehindError{Position: s.Position.Sequence}
 	}
+	return s, c.met(&s), nil
+}
+
+// Wait is a view of the tenant's as soon as it meets a condition, which met tells; or as it
+// is when the time is up, or the service drains.
+//
+// The view is read when the call begins, on every change, and once more in the end, so that
+// an answer that the condition is not met is true at that moment even if a notice was lost.
+//
+// The error is a *BehindError if the condition's sequence was not reached; a *LimitError
+// with ErrTooManyWaiters if the call would have to wait and has no place to; ErrUnavailable
+// if the view cannot be shown at first or in the end, as a store that fails in between has
+// until then to come back; else ctx's, or a fault.
+func (s *Service) Wait(ctx context.Context, t *Tenant, key view.Key, c Condition) (snap Snapshot, met bool, err error) {
+	if c.For <= 0 || s.waiters.drained() {
+		return s.readOnce(ctx, t, key, &c)
+	}
+	f, err := s.Follow(t, key)
+	if err != nil {
+		// Who need not wait needs no place.
+		snap, met, readErr := s.readOnce(ctx, t, key, &c)
+		var behind *BehindError
+		if met || readErr != nil && !errors.As(readErr, &behind) {
+			return snap, met, readErr
+		}
+		return Snapshot{}, false, err
+	}
+	defer f.Close()
+	f.reload = nil // the wait ends soon enough
+	return f.wait(ctx, &c)
+}
+
+func (s *Service) readOnce(ctx context.Context, t *Tenant, key view.Key, c *Condition) (Snapshot, bool, error) {
+	snap, err := s.Read(ctx, t, key)
+	if err != nil {
+		return Snapshot{}, false, err
+	}
+	return c.end(snap)
 }
 
 // drainRead bounds the last read of a wait that ends because the service drains: it may
 // have many to do, and must end within seconds.
 const drainRead = 2 * time.Second
 
-// waitPINDraining reads once more, as a change may have come together with the draining.
-func (s *Service) waitPINDraining(ctx context.Context, tp *topic, pinType string) (bool, error) {
-	bounded, cancel := context.WithTimeout(ctx, drainRead)
-	defer cancel()
-	version, _ := s.waiters.now(tp, true)
-	a, err := s.waiters.view(bounded, tp, version)
-	readAt(ctx, a.position)
+func (f *Follower) wait(ctx context.Context, c *Condition) (Snapshot, bool, error) {
+	timer := time.NewTimer(c.For)
+	defer timer.Stop()
+	w := f.service.waiters
+	if c.Sequence > 0 {
+		w.await(f.topic, c.Sequence) // before the read, lest it be reached in between
+	}
+	o, why := f.outcome(ctx, w.begin(f.topic), timer.C, w.draining)
+	for first := true; ; first = false {
+		switch {
+		case ctx.Err() != nil:
+			return Snapshot{}, false, ctx.Err()
+		case why != nil:
+			return f.lastLook(ctx, c, why, o)
+		case o.err == nil && c.met(&o.Snapshot):
+			return o.Snapshot, true, nil
+		case o.err != nil && first:
+			return Snapshot{}, false, o.err
+		case o.Position.Sequence < c.Sequence:
+			w.await(f.topic, c.Sequence)
+		}
+		before := o
+		began := time.Now()
+		if o, why = f.outcome(ctx, before.version+1, timer.C, w.draining); why == nil {
+			addWaited(ctx, max(0, o.woken.Sub(began)))
+		} else {
+			o = before
+			addWaited(ctx, time.Since(began))
+		}
+	}
+}
+
+// lastLook reads once more, as a change may have come together with the end of the wait.
+func (f *Follower) lastLook(ctx context.Context, c *Condition, why error, before *outcome) (Snapshot, bool, error) {
+	bounded := ctx
+	if errors.Is(why, ErrDraining) {
+		if before != nil && before.err != nil {
+			return Snapshot{}, false, before.err // a store that fails has no time left to come back
+		}
+		var cancel context.CancelFunc
+		bounded, cancel = context.WithTimeout(ctx, drainRead)
+		defer cancel()
+	}
+	o, err := f.outcome(bounded, f.service.waiters.begin(f.topic), nil, nil)
 	switch {
 	case ctx.Err() != nil:
-		return false, ctx.Err()
-	case err != nil && bounded.Err() != nil:
-		return false, fmt.Errorf("%w: last read while draining: %w", ErrUnavailable, err)
+		return Snapshot{}, false, ctx.Err()
+	case err != nil:
+		return Snapshot{}, false, fmt.Errorf("%w: last read while draining: %w", ErrUnavailable, err)
+	case o.err != nil:
+		return Snapshot{}, false, o.err
 	}
-	return isSet(a, pinType), err
+	return c.end(o.Snapshot)
 }
 
-func (s *Service) pinSet(ctx context.Context, key view.Key, pinType string) (bool, error) {
-	a, err := s.readAccount(ctx, key)
-	readAt(ctx, a.position)
-	return isSet(a, pinType), err
-}
-
-func isSet(a accountView, pinType string) bool {
-	return a.Account != nil && findPIN(a.Account, pinType).Set
+// WaitPIN reports whether a PIN of an account is set, locked or not. If it is not, the
+// call waits up to wait for it to become so; it ends as soon as it does, and when the
+// service drains. An account that does not exist has no PIN set. Errors are as Wait's.
+func (s *Service) WaitPIN(ctx context.Context, t *Tenant, accountID, pinType string, wait time.Duration) (bool, error) {
+	_, set, err := s.Wait(ctx, t, AccountKey(t, accountID), Condition{For: wait, Met: func(snap *Snapshot) bool {
+		if snap.Account == nil {
+			return false
+		}
+		pin := snap.Account.PIN(pinType)
+		return pin != nil && pin.View.Set
+	}})
+	return set, err
 }

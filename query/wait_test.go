@@ -39,7 +39,7 @@ func TestWaitAnswersAtOnce(t *testing.T) {
 		expect(t, goWait(t.Context(), s, "a", time.Minute), result{Set: true})
 		expect(t, goWait(t.Context(), s, "a", 0), result{Set: true})
 		expect(t, goWait(t.Context(), s, "b", 0), result{})
-		if len(s.waiters.topics)+len(s.waiters.byHash)+len(s.waiters.tenants) != 0 {
+		if !s.waiters.empty() {
 			t.Error("the waits left something behind")
 		}
 	})
@@ -148,7 +148,7 @@ func TestDrainWhileTheStoreFails(t *testing.T) {
 		results := goWait(t.Context(), s, "a", time.Minute)
 		stillWaits(t, results)
 		views.Fail(errors.New("connection refused"))
-		s.notify(view.Notice{Generation: 1, Partition: accountKey(acme, "a").Partition(4), From: 100, To: 101, Keys: []uint64{accountKey(acme, "a").Hash()}})
+		s.notify(view.Notice{Generation: 1, Partition: AccountKey(acme, "a").Partition(4), From: 100, To: 101, Keys: []uint64{AccountKey(acme, "a").Hash()}})
 		stillWaits(t, results)
 		reads := views.Reads()
 		s.Drain()

@@ -2,78 +2,88 @@ package query
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
-
-	"golang.org/x/sync/semaphore"
 
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-// waitersRetry is when to try again for a place among a tenant's waiting requests: places
-// come free as waits end, and a wait lasts up to a minute.
-const waitersRetry = 5 * time.Second
+const (
+	// waitersRetry is when to try again for a place among the waiting requests: places come
+	// free as waits end, and a wait lasts up to a minute.
+	waitersRetry = 5 * time.Second
 
-// sharedReads is how many topics are read at the same time: a wake of all must leave the
-// store's connections to others, too.
-const sharedReads = 64
+	// readRetry is about how long after a failed read a view is read again.
+	readRetry = 2 * time.Second
 
-// readRetry is about how long after a failed read a topic is read again.
-const readRetry = 2 * time.Second
+	// longestTimer is the longest time after which a view that changes by itself is read
+	// again.
+	longestTimer = time.Hour
+)
 
-// waiters are the requests that wait for an account's view to change.
+// waiters are the requests that wait for views to change.
 //
-// Requests that wait for the same account share one topic, and share its reads: whoever is
-// woken asks for a read that began after the wake, and the first to ask starts it. So a
-// change costs one read, however many wait for it, and a wait costs nothing while nothing
-// changes.
+// Requests that wait for one view share a topic, and its reads. Each reason to read gives
+// the topic another version, and whoever waits takes the first outcome that is not older
+// than the version it knows of. So a change costs one read, however many wait for it, and a
+// wait costs nothing while nothing changes.
 type waiters struct {
-	read    func(context.Context, view.Key) (accountView, error)
-	slots   *semaphore.Weighted // for sharedReads
+	read    func(context.Context, []wanted) []outcome
 	metrics *serviceMetrics
+	limit   int // of waiting requests
 
-	mu       sync.Mutex // guards all below, and all topics
-	topics   map[view.Key]*topic
-	byHash   map[uint64][]*topic // the hash of change notices; several only where keys collide
-	tenants  map[string]int      // waiting requests of each tenant
-	draining chan struct{}       // closed by drain
+	mu         sync.Mutex // guards all below, and all topics
+	waiting    int
+	tenants    map[string]int    // waiting requests of each tenant
+	topics     map[uint64]*topic // by the hash that change notices name them by
+	partitions int               // of the serving generation; 0 before the first
+	queues     map[int]*queue    // of each partition that is being read
+	behind     map[int][]behind  // of each partition whose position somebody waits for
+	draining   chan struct{}     // closed by drain
 }
 
-// topic is one account that requests wait for.
+// topic is one view that requests wait for.
 type topic struct {
-	key     view.Key
-	hash    uint64
-	waiting int
+	key       view.Key
+	hash      uint64
+	next      *topic // of the same hash
+	partition int
+	tenant    *Tenant // as the last request that came knows it
+	waiting   int
 
-	// version counts the reasons to read again: wakes, and requests that came new. A read
-	// serves whoever asks for a version not above the one at which it began.
-	version uint64
-	changed chan struct{} // closed by the next wake
-
-	last    *sharedRead // the latest that has ended
-	running *sharedRead
-	queued  *sharedRead // begins when running ends
-	retry   *time.Timer // wakes after a failed read
+	version uint64        // counts the reasons to read
+	queued  bool          // to be read
+	woken   time.Time     // since when
+	changed chan struct{} // closed by the next outcome
+	last    *outcome      // nil before the first
+	timer   *time.Timer   // reads again what failed, or changes by itself; nil before that
 }
 
-// sharedRead is one read of a topic's view. Its result is there once done is closed.
-type sharedRead struct {
-	version uint64
-	done    chan struct{}
-	account accountView
+// outcome is what a read of a topic came to.
+type outcome struct {
+	Snapshot
 	err     error
+	version uint64    // that the topic had as the read began
+	woken   time.Time // when there was reason to read
 }
 
-func newWaiters(read func(context.Context, view.Key) (accountView, error), m *serviceMetrics) *waiters {
+// behind is a topic that waits for its partition to reach a sequence.
+type behind struct {
+	sequence uint64
+	topic    *topic
+}
+
+func newWaiters(limit int, read func(context.Context, []wanted) []outcome, m *serviceMetrics) *waiters {
 	return &waiters{
 		read:     read,
-		slots:    semaphore.NewWeighted(sharedReads),
 		metrics:  m,
-		topics:   make(map[view.Key]*topic),
-		byHash:   make(map[uint64][]*topic),
+		limit:    limit,
 		tenants:  make(map[string]int),
+		topics:   make(map[uint64]*topic),
+		queues:   make(map[int]*queue),
+		behind:   make(map[int][]behind),
 		draining: make(chan struct{}),
 	}
 }
@@ -82,9 +92,15 @@ func newWaiters(read func(context.Context, view.Key) (accountView, error), m *se
 func (w *waiters) enter(t *Tenant, key view.Key) (*topic, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	tp := w.topics[key]
+	hash := key.Hash()
+	tp := w.topics[hash]
+	for tp != nil && tp.key != key {
+		tp = tp.next
+	}
 	limit := ""
 	switch {
+	case w.waiting >= w.limit:
+		limit = "waiters-per-process"
 	case w.tenants[t.ID] >= t.Limits.Waiters:
 		limit = "waiters"
 	case tp != nil && tp.waiting >= t.Limits.WaitersPerAccount:
@@ -95,12 +111,14 @@ func (w *waiters) enter(t *Tenant, key view.Key) (*topic, error) {
 		return nil, &LimitError{Err: ErrTooManyWaiters, RetryAfter: waitersRetry}
 	}
 	if tp == nil {
-		tp = &topic{key: key, hash: key.Hash(), changed: make(chan struct{})}
-		w.topics[key] = tp
-		w.byHash[tp.hash] = append(w.byHash[tp.hash], tp)
+		tp = &topic{key: key, hash: hash, next: w.topics[hash], changed: make(chan struct{})}
+		tp.partition = w.partitionOf(key)
+		w.topics[hash] = tp
 	}
+	tp.tenant = t
 	tp.waiting++
 	w.tenants[t.ID]++
+	w.waiting++
 	w.metrics.waiters.Inc()
 	return tp, nil
 }
@@ -109,148 +127,114 @@ func (w *waiters) leave(tp *topic) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.metrics.waiters.Dec()
+	w.waiting--
 	tenant := tp.key.Tenant
 	if w.tenants[tenant]--; w.tenants[tenant] == 0 {
 		delete(w.tenants, tenant)
 	}
-	if tp.waiting--; tp.waiting > 0 {
-		return
+	if tp.waiting--; tp.waiting == 0 {
+		w.remove(tp)
 	}
-	if tp.retry != nil {
-		tp.retry.Stop()
+}
+
+func (w *waiters) remove(tp *topic) {
+	if tp.timer != nil {
+		tp.timer.Stop()
 	}
-	delete(w.topics, tp.key)
-	var others []*topic
-	for _, other := range w.byHash[tp.hash] {
-		if other != tp {
-			others = append(others, other)
+	if first := w.topics[tp.hash]; first != tp {
+		for first.next != tp {
+			first = first.next
 		}
-	}
-	if len(others) == 0 {
-		delete(w.byHash, tp.hash)
+		first.next = tp.next
+	} else if tp.next != nil {
+		w.topics[tp.hash] = tp.next
 	} else {
-		w.byHash[tp.hash] = others
+		delete(w.topics, tp.hash)
 	}
+	w.forget(tp.partition, func(b behind) bool { return b.topic == tp })
 }
 
-// now is the version that a read must have to be fresh, and the channel that closes when
-// there is reason to read again. With anew the caller wants a read that begins from now on.
-func (w *waiters) now(tp *topic, anew bool) (version uint64, changed <-chan struct{}) {
+func (w *waiters) partitionOf(k view.Key) int {
+	if w.partitions == 0 {
+		return 0
+	}
+	return k.Partition(w.partitions)
+}
+
+// begin asks for a read that begins from now on, and returns the version of its outcome.
+func (w *waiters) begin(tp *topic) uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if anew {
-		tp.version++
-	}
-	return tp.version, tp.changed
+	w.touch(tp)
+	return tp.version
 }
 
-// view is the topic's view as of a read that is not older than version.
-func (w *waiters) view(ctx context.Context, tp *topic, version uint64) (accountView, error) {
-	r := w.share(ctx, tp, version)
-	select {
-	case <-r.done:
-		return r.account, r.err
-	case <-ctx.Done():
-		return accountView{}, ctx.Err()
-	}
-}
-
-func (w *waiters) share(ctx context.Context, tp *topic, version uint64) *sharedRead {
+// latest is the topic's outcome if it is not older than version; else the channel that is
+// closed by the next one.
+func (w *waiters) latest(tp *topic, version uint64) (*outcome, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	switch {
-	case tp.last != nil && tp.last.version >= version:
-		return tp.last
-	case tp.running == nil:
-		tp.running = &sharedRead{version: tp.version, done: make(chan struct{})}
-		// Others share the read: it outlives the request that began it. It ends by its own
-		// time limit.
-		go w.run(context.WithoutCancel(ctx), tp, tp.running)
-		return tp.running
-	case tp.running.version >= version:
-		return tp.running
-	case tp.queued == nil:
-		tp.queued = &sharedRead{done: make(chan struct{})}
+	if tp.last != nil && tp.last.version >= version {
+		return tp.last, nil
 	}
-	return tp.queued
+	return nil, tp.changed
 }
 
-// run reads for the topic until nobody asks for more.
-func (w *waiters) run(ctx context.Context, tp *topic, r *sharedRead) {
-	for r != nil {
-		r.account, r.err = w.readInTurn(ctx, tp.key)
-		close(r.done)
-		r = w.next(tp, r)
-	}
-}
-
-func (w *waiters) readInTurn(ctx context.Context, key view.Key) (accountView, error) {
-	bounded, cancel := context.WithTimeout(ctx, readRetry)
-	defer cancel()
-	if err := w.slots.Acquire(bounded, 1); err != nil {
-		return accountView{}, fmt.Errorf("%w: waiting to read a view: %w", ErrUnavailable, err)
-	}
-	defer w.slots.Release(1)
-	return w.read(ctx, key)
-}
-
-func (w *waiters) next(tp *topic, ended *sharedRead) *sharedRead {
+// await has the topic wake once its partition has processed a sequence. It is called before
+// the read that may find that it has.
+func (w *waiters) await(tp *topic, sequence uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if ended.err != nil && tp.waiting > 0 {
-		w.retryLater(tp)
+	p, b := tp.partition, behind{sequence, tp}
+	if !slices.Contains(w.behind[p], b) {
+		w.behind[p] = append(w.behind[p], b)
 	}
-	tp.last, tp.running, tp.queued = ended, tp.queued, nil
-	if tp.running != nil {
-		tp.running.version = tp.version
-	}
-	return tp.running
 }
 
-// retryLater wakes the topic some time after a failed read: the notice that led to the
-// read comes only once.
-func (w *waiters) retryLater(tp *topic) {
-	after := jitter(readRetry)
-	if tp.retry != nil {
-		tp.retry.Reset(after)
-		return
-	}
-	tp.retry = time.AfterFunc(after, func() {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.wake(tp, wakeRetry)
-	})
-}
-
-// wake has all requests of a topic read again. The caller holds mu.
+// wake has all requests of a topic get a new outcome. The caller holds mu.
 func (w *waiters) wake(tp *topic, cause string) {
-	tp.version++
-	close(tp.changed)
-	tp.changed = make(chan struct{})
+	w.touch(tp)
 	w.metrics.wakeups.WithLabelValues(cause).Add(float64(tp.waiting))
 }
 
-// wakeKeys wakes the topics with one of these hashes.
-func (w *waiters) wakeKeys(hashes []uint64, cause string) {
+// notice wakes the topics with one of these hashes, and those that wait for partition p to
+// reach a sequence that it has reached now.
+func (w *waiters) notice(p int, to uint64, hashes []uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.topics) == 0 {
 		return
 	}
 	for _, h := range hashes {
-		for _, tp := range w.byHash[h] {
-			w.wake(tp, cause)
+		for tp := w.topics[h]; tp != nil; tp = tp.next {
+			w.wake(tp, wakeNotice)
 		}
+	}
+	w.forget(p, func(b behind) bool {
+		if b.sequence <= to {
+			w.wake(b.topic, wakeSequence)
+		}
+		return b.sequence <= to
+	})
+}
+
+// forget takes those out of partition p that no longer wait for it.
+func (w *waiters) forget(p int, done func(behind) bool) {
+	left := slices.DeleteFunc(w.behind[p], done)
+	if w.behind[p] = left; len(left) == 0 {
+		delete(w.behind, p)
 	}
 }
 
-// wakePartition wakes the topics of partition p, of so many.
-func (w *waiters) wakePartition(p, partitions int, cause string) {
+// wakePartition wakes the topics of partition p.
+func (w *waiters) wakePartition(p int, cause string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, tp := range w.topics {
-		if tp.key.Partition(partitions) == p {
-			w.wake(tp, cause)
+		for ; tp != nil; tp = tp.next {
+			if tp.partition == p {
+				w.wake(tp, cause)
+			}
 		}
 	}
 }
@@ -259,19 +243,41 @@ func (w *waiters) wakeAll(cause string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, tp := range w.topics {
-		w.wake(tp, cause)
+		for ; tp != nil; tp = tp.next {
+			w.wake(tp, cause)
+		}
 	}
 }
 
-// onePerPartition is one topic's key for each of so many partitions that has any.
-func (w *waiters) onePerPartition(partitions int) map[int]view.Key {
+// regenerate wakes everybody: another generation serves, of so many partitions.
+func (w *waiters) regenerate(partitions int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.partitions = partitions
+	for _, tp := range w.topics {
+		for ; tp != nil; tp = tp.next {
+			tp.partition = w.partitionOf(tp.key)
+			w.wake(tp, wakeGeneration)
+		}
+	}
+	before := w.behind
+	w.behind = make(map[int][]behind)
+	for _, all := range before {
+		for _, b := range all {
+			w.behind[b.topic.partition] = append(w.behind[b.topic.partition], b)
+		}
+	}
+}
+
+// onePerPartition is one topic's key for each partition that has any.
+func (w *waiters) onePerPartition() map[int]view.Key {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	keys := make(map[int]view.Key)
-	for key := range w.topics {
-		if p := key.Partition(partitions); keys[p] == (view.Key{}) {
-			keys[p] = key
-			if len(keys) == partitions {
+	for _, tp := range w.topics {
+		if p := tp.partition; keys[p] == (view.Key{}) {
+			keys[p] = tp.key
+			if len(keys) == w.partitions {
 				break
 			}
 		}

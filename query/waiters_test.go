@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
-
-	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 // A change that comes between a request's read and its wait is not missed, wherever in the
@@ -46,9 +44,7 @@ func TestNewcomerReadsAnew(t *testing.T) {
 		stillWaits(t, second)
 		release()
 		expect(t, second, result{Set: true})
-		stillWaits(t, first)
-		s.Drain()
-		expect(t, first, result{Set: true})
+		expect(t, first, result{Set: true}) // whatever is read anew is for all
 	})
 }
 
@@ -121,7 +117,7 @@ func TestManyWaitersShareReads(t *testing.T) {
 		if got := views.Reads() - reads; got != 2 {
 			t.Errorf("%d reads for two changes; want 2", got)
 		}
-		if len(s.waiters.topics)+len(s.waiters.byHash)+len(s.waiters.tenants) != 0 {
+		if !s.waiters.empty() {
 			t.Error("the waits left something behind")
 		}
 	})
@@ -147,36 +143,43 @@ func TestBurstReadsEachViewOnce(t *testing.T) {
 	})
 }
 
-// However many views a wake has to read, the store is not asked for all at once.
+// However many views a wake has to read, the store is asked for one lot of each partition
+// at a time, and a lot is bounded.
 func TestBurstIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, _ := newService(t)
-		var now, most int
+		const many, partitions = 3000, 4
+		s, views := newService(t)
+		read := s.waiters.read
+		var now, most, largest int
 		var mu sync.Mutex
-		s.waiters.read = func(context.Context, view.Key) (accountView, error) {
+		s.waiters.read = func(ctx context.Context, all []wanted) []outcome {
 			mu.Lock()
 			now++
-			most = max(most, now)
+			most, largest = max(most, now), max(largest, len(all))
 			mu.Unlock()
 			<-time.After(10 * time.Millisecond)
 			mu.Lock()
 			now--
 			mu.Unlock()
-			return accountView{Account: unsetView}, nil
+			return read(ctx, all)
 		}
-		for i := range 1000 {
+		for i := range many {
 			goWait(t.Context(), s, fmt.Sprint("a", i), time.Minute)
 		}
-		synctest.Wait()
+		<-time.After(time.Second)
+		reads, trips := views.Reads(), views.Trips()
 		s.waiters.wakeAll(wakeReconnect)
 		<-time.After(time.Second)
-		if most != sharedReads {
-			t.Errorf("%d reads at the same time; want %d", most, sharedReads)
+		if got := views.Reads() - reads; got != many {
+			t.Errorf("%d views read; want %d, each once", got, many)
+		}
+		if got := views.Trips() - trips; got > many/maxShared+2*partitions {
+			t.Errorf("read in %d trips", got)
 		}
 		s.Drain()
 		<-time.After(time.Second) // each reads once more
-		if most != sharedReads {
-			t.Errorf("while draining: %d reads at the same time; want %d", most, sharedReads)
+		if most != partitions || largest != maxShared {
+			t.Errorf("%d reads at the same time, of up to %d views; want %d and %d", most, largest, partitions, maxShared)
 		}
 	})
 }
@@ -189,28 +192,28 @@ func TestHashCollision(t *testing.T) {
 		b := goWait(t.Context(), s, "b", time.Minute)
 		stillWaits(t, a)
 		stillWaits(t, b)
-		var hash uint64
-		for _, tp := range s.waiters.topics { // as if b hashed like a
-			if tp.key.ID == "a" {
-				hash = tp.hash
-			}
-		}
-		for _, tp := range s.waiters.topics {
-			if tp.key.ID == "b" {
-				delete(s.waiters.byHash, tp.hash)
-				tp.hash = hash
-				s.waiters.byHash[hash] = append(s.waiters.byHash[hash], tp)
-			}
-		}
+		keyA, keyB := AccountKey(acme, "a"), AccountKey(acme, "b")
+		first, second := s.waiters.topics[keyA.Hash()], s.waiters.topics[keyB.Hash()]
+		delete(s.waiters.topics, second.hash) // as if b hashed like a
+		hash := first.hash
+		second.hash, first.next = hash, second
+		p := keyA.Partition(4)
 		views.PutAccount("acme", "a", isSetView)
-		s.waiters.wakeKeys([]uint64{hash}, wakeNotice)
+		s.waiters.notice(p, 101, []uint64{hash})
 		expect(t, a, result{Set: true})
 		stillWaits(t, b)
 		views.PutAccount("acme", "b", isSetView)
-		s.waiters.wakeKeys([]uint64{hash}, wakeNotice)
+		s.waiters.notice(p, 101, []uint64{hash})
 		expect(t, b, result{Set: true})
-		if len(s.waiters.byHash) != 0 {
+		if !s.waiters.empty() {
 			t.Error("the waits left something behind")
 		}
 	})
+}
+
+// empty reports whether nothing is left of any wait.
+func (w *waiters) empty() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.waiting+len(w.topics)+len(w.tenants)+len(w.behind)+len(w.queues) == 0
 }

@@ -18,9 +18,10 @@ func (c *Config) Tenants() []query.Tenant {
 
 func (t *Tenant) query() query.Tenant {
 	q := query.Tenant{
-		ID:          t.ID,
-		UserPINType: t.UserPINType,
-		CORSOrigins: slices.Clone(t.CORSOrigins),
+		ID:            t.ID,
+		PolicyVersion: t.PolicyVersion,
+		UserPINType:   t.UserPINType,
+		CORSOrigins:   slices.Clone(t.CORSOrigins),
 		Limits: query.Limits{
 			RequestsPerSecond: t.Limits.RequestsPerSecond,
 			Waiters:           t.Limits.Waiters,
@@ -29,10 +30,11 @@ func (t *Tenant) query() query.Tenant {
 	}
 	for _, pt := range t.PINTypes {
 		q.PINTypes = append(q.PINTypes, query.PINType{
-			Name:        pt.Name,
-			Description: pt.Description,
-			Mandatory:   pt.Mandatory,
-			MaxAttempts: pt.MaxAttempts,
+			Name:          pt.Name,
+			Description:   pt.Description,
+			Mandatory:     pt.Mandatory,
+			MaxAttempts:   pt.MaxAttempts,
+			LockDurations: pt.LockDurations,
 		})
 	}
 	for _, k := range t.APIKeys {

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -20,10 +21,10 @@ func TestTenants(t *testing.T) {
 	}
 	want := []query.Tenant{
 		{
-			ID: "acme",
+			ID: "acme", PolicyVersion: 3,
 			PINTypes: []query.PINType{
-				{Name: "Parental", Description: "Parental control PIN", Mandatory: true, MaxAttempts: 3},
-				{Name: "Purchase", Description: "Purchase", MaxAttempts: 5},
+				{Name: "Parental", Description: "Parental control PIN", Mandatory: true, MaxAttempts: 3, LockDurations: []time.Duration{20 * time.Second}},
+				{Name: "Purchase", Description: "Purchase", MaxAttempts: 5, LockDurations: []time.Duration{time.Minute, 5 * time.Minute, time.Hour}},
 			},
 			UserPINType: "Purchase",
 			APIKeys: []query.APIKey{
@@ -39,8 +40,8 @@ func TestTenants(t *testing.T) {
 			Limits:      query.Limits{RequestsPerSecond: 50, Waiters: 100, WaitersPerAccount: 2},
 		},
 		{
-			ID:          "least",
-			PINTypes:    []query.PINType{{Name: "PIN", Description: "PIN", MaxAttempts: 3}},
+			ID: "least", PolicyVersion: 1,
+			PINTypes:    []query.PINType{{Name: "PIN", Description: "PIN", MaxAttempts: 3, LockDurations: []time.Duration{time.Minute}}},
 			UserPINType: "PIN",
 			Limits:      query.Limits{RequestsPerSecond: 500, Waiters: 10000, WaitersPerAccount: 20},
 		},

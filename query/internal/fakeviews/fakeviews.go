@@ -25,6 +25,7 @@ type Views struct {
 	hold       chan struct{}
 	holdLook   chan struct{}
 	reads      int
+	trips      int
 	looks      int
 }
 
@@ -161,7 +162,8 @@ func (v *Views) read(g view.Generation, reads []view.Read) (records []view.Recor
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if reads[0].Key.Tenant != "-" { // a look of the service's own
-		v.reads++
+		v.reads += len(reads)
+		v.trips++
 	}
 	held, v.hold = v.hold, nil
 	if v.err != nil {
@@ -224,8 +226,17 @@ func (v *Views) Put(k view.Key, value []byte) {
 // CommitAccount stores a view, moves its partition on by one, and returns the notice that
 // a projector would send.
 func (v *Views) CommitAccount(tenant, accountID string, a *view.Account) view.Notice {
-	v.PutAccount(tenant, accountID, a)
-	k := view.Key{Kind: view.KindAccount, Tenant: tenant, ID: accountID}
+	return v.Commit(view.Key{Kind: view.KindAccount, Tenant: tenant, ID: accountID}, view.AppendAccount(nil, a))
+}
+
+// CommitDelivery is CommitAccount for a PIN code.
+func (v *Views) CommitDelivery(tenant, pinID string, d *view.Delivery) view.Notice {
+	return v.Commit(view.Key{Kind: view.KindPIN, Tenant: tenant, ID: pinID}, view.AppendDelivery(nil, d))
+}
+
+// Commit is CommitAccount for a view's stored form; nil drops it.
+func (v *Views) Commit(k view.Key, value []byte) view.Notice {
+	v.Put(k, value)
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	g := v.serving.Generation
@@ -254,9 +265,17 @@ func (v *Views) Hold() (release func()) {
 	return sync.OnceFunc(func() { close(hold) })
 }
 
-// Reads is the number of reads so far, apart from the service's own looks at its partitions.
+// Reads is the number of views read so far, apart from the service's own looks at its
+// partitions.
 func (v *Views) Reads() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.reads
+}
+
+// Trips is in how many calls Reads were read.
+func (v *Views) Trips() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.trips
 }

@@ -1,0 +1,140 @@
+package query
+
+import (
+	"context"
+	"time"
+
+	"github.com/pinstatus/pinstatus/projector/view"
+)
+
+// Snapshot is a view as of one instant. It is not to be changed: others may have it, too.
+type Snapshot struct {
+	Position view.Position  // of the view's partition
+	At       time.Time      // by the store's clock
+	PIN      *view.Delivery // of a PIN code's key, if anything is known of it
+	Account  *Account       // of an account's key, if the account exists
+}
+
+// Exists reports whether there is a view.
+func (s *Snapshot) Exists() bool { return s.PIN != nil || s.Account != nil }
+
+// changesIn is in how long the view changes though nothing happens, as a lock ends or a
+// PIN code's retention does; 0 if it does not.
+func (s *Snapshot) changesIn() time.Duration {
+	var in time.Duration
+	if s.PIN != nil && s.PIN.ExpiresAt != 0 {
+		in = time.Duration(s.PIN.ExpiresAt - s.At.UnixNano())
+	}
+	if s.Account != nil {
+		for i := range s.Account.PINs {
+			if lock := s.Account.PINs[i].Lock; lock > 0 && (in == 0 || lock < in) {
+				in = lock
+			}
+		}
+	}
+	return in
+}
+
+// PINKey is the key of a PIN code's view.
+func PINKey(t *Tenant, pinID string) view.Key {
+	return view.Key{Kind: view.KindPIN, Tenant: t.ID, ID: pinID}
+}
+
+// AccountKey is the key of an account's view.
+func AccountKey(t *Tenant, accountID string) view.Key {
+	return view.Key{Kind: view.KindAccount, Tenant: t.ID, ID: accountID}
+}
+
+// Read is a view of the tenant's as of now. A view that is not there is no error. The error
+// is ErrUnavailable, ctx's, or a fault.
+func (s *Service) Read(ctx context.Context, t *Tenant, key view.Key) (Snapshot, error) {
+	r, err := s.read(ctx, ask(t, key))
+	readAt(ctx, r.Position)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	return s.snapshot(t, key, r)
+}
+
+// ReadAll is many views of the tenant's, in the order of the keys. It costs one round trip
+// to each shard of the store. If any of them cannot be shown, none is: errors are as Read's.
+func (s *Service) ReadAll(ctx context.Context, t *Tenant, keys []view.Key) ([]Snapshot, error) {
+	reads := make([]view.Read, len(keys))
+	for i, key := range keys {
+		reads[i] = ask(t, key)
+	}
+	records, err := s.readAll(ctx, reads)
+	readAt(ctx, oldest(records))
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Snapshot, len(keys))
+	for i := range all {
+		if all[i], err = s.snapshot(t, keys[i], records[i]); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// oldest is the lowest position of all.
+func oldest(records []view.Record) view.Position {
+	var p view.Position
+	for i := range records {
+		if at := records[i].Position; i == 0 || markOf(at).compare(markOf(p)) < 0 {
+			p = at
+		}
+	}
+	return p
+}
+
+// ask is what is to be read for a view.
+func ask(t *Tenant, key view.Key) view.Read {
+	r := view.Read{Key: key}
+	if key.Kind == view.KindAccount {
+		r.Locks = make([]string, len(t.PINTypes))
+		for i := range t.PINTypes {
+			r.Locks[i] = t.PINTypes[i].Name
+		}
+	}
+	return r
+}
+
+// snapshot is what a record says.
+func (s *Service) snapshot(t *Tenant, key view.Key, r view.Record) (Snapshot, error) {
+	snap := Snapshot{Position: r.Position, At: time.Unix(0, r.Now)}
+	if r.Value == nil {
+		return snap, nil
+	}
+	var err error
+	if key.Kind == view.KindAccount {
+		snap.Account, err = account(t, r)
+	} else {
+		snap.PIN, err = delivery(r)
+	}
+	if err != nil {
+		return Snapshot{}, s.corrupt(err)
+	}
+	return snap, nil
+}
+
+// readWanted reads what waiting requests want, of one partition as a rule.
+func (s *Service) readWanted(ctx context.Context, all []wanted) []outcome {
+	reads := make([]view.Read, len(all))
+	for i, one := range all {
+		reads[i] = ask(one.tenant, one.key)
+	}
+	records, err := s.readAll(ctx, reads)
+	outcomes := make([]outcome, len(all))
+	for i := range outcomes {
+		o := &outcomes[i]
+		if err == nil {
+			o.Snapshot, o.err = s.snapshot(all[i].tenant, all[i].key, records[i])
+			continue
+		}
+		if o.err = err; records != nil {
+			o.Position = records[i].Position
+		}
+	}
+	return outcomes
+}
