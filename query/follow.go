@@ -59,7 +59,7 @@ func (f *Follower) Close() {
 // The error is ErrQuiet when d has passed without, ErrDraining or ErrReload when the
 // request is to end. With ErrUnavailable the view cannot be shown now; the next call waits
 // until that may have changed. Else it is ctx's, or a fault.
-func (f *Follower) Next(ctx context.Context, d time.Duration) (Snapshot, error) {
+func (f *Follower) Next(ctx context.Context, d time.Duration) (*Snapshot, error) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	version := f.version + 1
@@ -74,10 +74,13 @@ func (f *Follower) Next(ctx context.Context, d time.Duration) (Snapshot, error) 
 			f.spread = time.NewTimer(rand.N(reloadSpread)) //nolint:gosec // spreads load, guards nothing
 			continue
 		case err != nil:
-			return Snapshot{}, err
+			return nil, err
 		}
 		f.version = o.version
-		return o.Snapshot, o.err
+		if o.err != nil {
+			return nil, o.err
+		}
+		return &o.Snapshot, nil
 	}
 }
 

@@ -48,12 +48,10 @@ func (w *waiters) refresh(p int, q *queue) {
 		}
 		// Each read is bounded in time by itself, and serves whoever waits for it: it ends
 		// with nobody's request.
-		read := w.read(context.Background(), asked)
+		w.read(context.Background(), asked, outcomes)
 		w.mu.Lock()
 		for i, tp := range lot {
-			o := outcomes[i]
-			o.Snapshot, o.err = read[i].Snapshot, read[i].err
-			w.settle(tp, o)
+			w.settle(tp, outcomes[i])
 		}
 		w.mu.Unlock()
 	}

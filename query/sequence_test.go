@@ -23,7 +23,11 @@ func goReach(ctx context.Context, s *Service, account string, sequence uint64, w
 	began := time.Now()
 	go func() {
 		snap, _, err := s.Wait(ctx, acme, AccountKey(acme, account), Condition{Sequence: sequence, For: wait})
-		results <- reached{snap.Position.Sequence, err, time.Since(began)}
+		r := reached{err: err, after: time.Since(began)}
+		if snap != nil {
+			r.at = snap.Position.Sequence
+		}
+		results <- r
 	}()
 	return results
 }

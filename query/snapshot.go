@@ -47,13 +47,17 @@ func AccountKey(t *Tenant, accountID string) view.Key {
 
 // Read is a view of the tenant's as of now. A view that is not there is no error. The error
 // is ErrUnavailable, ctx's, or a fault.
-func (s *Service) Read(ctx context.Context, t *Tenant, key view.Key) (Snapshot, error) {
-	r, err := s.read(ctx, ask(t, key))
+func (s *Service) Read(ctx context.Context, t *Tenant, key view.Key) (*Snapshot, error) {
+	r, err := s.read(ctx, readOf(t, key))
 	readAt(ctx, r.Position)
 	if err != nil {
-		return Snapshot{}, err
+		return nil, err
 	}
-	return s.snapshot(t, key, r)
+	snap := new(Snapshot)
+	if err := s.fill(snap, t, key, r); err != nil {
+		return nil, err
+	}
+	return snap, nil
 }
 
 // ReadAll is many views of the tenant's, in the order of the keys. It costs one round trip
@@ -61,7 +65,7 @@ func (s *Service) Read(ctx context.Context, t *Tenant, key view.Key) (Snapshot, 
 func (s *Service) ReadAll(ctx context.Context, t *Tenant, keys []view.Key) ([]Snapshot, error) {
 	reads := make([]view.Read, len(keys))
 	for i, key := range keys {
-		reads[i] = ask(t, key)
+		reads[i] = readOf(t, key)
 	}
 	records, err := s.readAll(ctx, reads)
 	readAt(ctx, oldest(records))
@@ -70,7 +74,7 @@ func (s *Service) ReadAll(ctx context.Context, t *Tenant, keys []view.Key) ([]Sn
 	}
 	all := make([]Snapshot, len(keys))
 	for i := range all {
-		if all[i], err = s.snapshot(t, keys[i], records[i]); err != nil {
+		if err := s.fill(&all[i], t, keys[i], records[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -88,8 +92,8 @@ func oldest(records []view.Record) view.Position {
 	return p
 }
 
-// ask is what is to be read for a view.
-func ask(t *Tenant, key view.Key) view.Read {
+// readOf is what is to be read for a view.
+func readOf(t *Tenant, key view.Key) view.Read {
 	r := view.Read{Key: key}
 	if key.Kind == view.KindAccount {
 		r.Locks = make([]string, len(t.PINTypes))
@@ -100,41 +104,37 @@ func ask(t *Tenant, key view.Key) view.Read {
 	return r
 }
 
-// snapshot is what a record says.
-func (s *Service) snapshot(t *Tenant, key view.Key, r view.Record) (Snapshot, error) {
-	snap := Snapshot{Position: r.Position, At: time.Unix(0, r.Now)}
+// fill fills in what a record says.
+func (s *Service) fill(snap *Snapshot, t *Tenant, key view.Key, r view.Record) (err error) {
+	snap.Position, snap.At = r.Position, time.Unix(0, r.Now)
 	if r.Value == nil {
-		return snap, nil
+		return nil
 	}
-	var err error
 	if key.Kind == view.KindAccount {
 		snap.Account, err = account(t, r)
 	} else {
 		snap.PIN, err = delivery(r)
 	}
 	if err != nil {
-		return Snapshot{}, s.corrupt(err)
+		return s.corrupt(err)
 	}
-	return snap, nil
+	return nil
 }
 
-// readWanted reads what waiting requests want, of one partition as a rule.
-func (s *Service) readWanted(ctx context.Context, all []wanted) []outcome {
+// readWanted reads what waiting requests want, of one partition as a rule, into outcomes.
+func (s *Service) readWanted(ctx context.Context, all []wanted, outcomes []*outcome) {
 	reads := make([]view.Read, len(all))
 	for i, one := range all {
-		reads[i] = ask(one.tenant, one.key)
+		reads[i] = readOf(one.tenant, one.key)
 	}
 	records, err := s.readAll(ctx, reads)
-	outcomes := make([]outcome, len(all))
-	for i := range outcomes {
-		o := &outcomes[i]
+	for i, o := range outcomes {
 		if err == nil {
-			o.Snapshot, o.err = s.snapshot(all[i].tenant, all[i].key, records[i])
+			o.err = s.fill(&o.Snapshot, all[i].tenant, all[i].key, records[i])
 			continue
 		}
 		if o.err = err; records != nil {
 			o.Position = records[i].Position
 		}
 	}
-	return outcomes
 }

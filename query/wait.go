@@ -34,11 +34,11 @@ func (e *BehindError) Error() string {
 }
 
 // end is the answer to a wait that ends with a read.
-func (c *Condition) end(s Snapshot) (Snapshot, bool, error) {
+func (c *Condition) end(s *Snapshot) (*Snapshot, bool, error) {
 	if s.Position.Sequence < c.Sequence {
-		return s, false, &BehindError{Position: s.Position.Sequence}
+		return nil, false, &BehindError{Position: s.Position.Sequence}
 	}
-	return s, c.met(&s), nil
+	return s, c.met(s), nil
 }
 
 // Wait is a view of the tenant's as soon as it meets a condition, which met tells; or as it
@@ -51,7 +51,7 @@ func (c *Condition) end(s Snapshot) (Snapshot, bool, error) {
 // with ErrTooManyWaiters if the call would have to wait and has no place to; ErrUnavailable
 // if the view cannot be shown at first or in the end, as a store that fails in between has
 // until then to come back; else ctx's, or a fault.
-func (s *Service) Wait(ctx context.Context, t *Tenant, key view.Key, c Condition) (snap Snapshot, met bool, err error) {
+func (s *Service) Wait(ctx context.Context, t *Tenant, key view.Key, c Condition) (snap *Snapshot, met bool, err error) {
 	if c.For <= 0 || s.waiters.drained() {
 		return s.readOnce(ctx, t, key, &c)
 	}
@@ -63,17 +63,17 @@ func (s *Service) Wait(ctx context.Context, t *Tenant, key view.Key, c Condition
 		if met || readErr != nil && !errors.As(readErr, &behind) {
 			return snap, met, readErr
 		}
-		return Snapshot{}, false, err
+		return nil, false, err
 	}
 	defer f.Close()
 	f.reload = nil // the wait ends soon enough
 	return f.wait(ctx, &c)
 }
 
-func (s *Service) readOnce(ctx context.Context, t *Tenant, key view.Key, c *Condition) (Snapshot, bool, error) {
+func (s *Service) readOnce(ctx context.Context, t *Tenant, key view.Key, c *Condition) (*Snapshot, bool, error) {
 	snap, err := s.Read(ctx, t, key)
 	if err != nil {
-		return Snapshot{}, false, err
+		return nil, false, err
 	}
 	return c.end(snap)
 }
@@ -82,7 +82,7 @@ func (s *Service) readOnce(ctx context.Context, t *Tenant, key view.Key, c *Cond
 // have many to do, and must end within seconds.
 const drainRead = 2 * time.Second
 
-func (f *Follower) wait(ctx context.Context, c *Condition) (Snapshot, bool, error) {
+func (f *Follower) wait(ctx context.Context, c *Condition) (*Snapshot, bool, error) {
 	timer := time.NewTimer(c.For)
 	defer timer.Stop()
 	w := f.service.waiters
@@ -93,13 +93,13 @@ func (f *Follower) wait(ctx context.Context, c *Condition) (Snapshot, bool, erro
 	for first := true; ; first = false {
 		switch {
 		case ctx.Err() != nil:
-			return Snapshot{}, false, ctx.Err()
+			return nil, false, ctx.Err()
 		case why != nil:
 			return f.lastLook(ctx, c, why, o)
 		case o.err == nil && c.met(&o.Snapshot):
-			return o.Snapshot, true, nil
+			return &o.Snapshot, true, nil
 		case o.err != nil && first:
-			return Snapshot{}, false, o.err
+			return nil, false, o.err
 		case o.Position.Sequence < c.Sequence:
 			w.await(f.topic, c.Sequence)
 		}
@@ -115,11 +115,11 @@ func (f *Follower) wait(ctx context.Context, c *Condition) (Snapshot, bool, erro
 }
 
 // lastLook reads once more, as a change may have come together with the end of the wait.
-func (f *Follower) lastLook(ctx context.Context, c *Condition, why error, before *outcome) (Snapshot, bool, error) {
+func (f *Follower) lastLook(ctx context.Context, c *Condition, why error, before *outcome) (*Snapshot, bool, error) {
 	bounded := ctx
 	if errors.Is(why, ErrDraining) {
 		if before != nil && before.err != nil {
-			return Snapshot{}, false, before.err // a store that fails has no time left to come back
+			return nil, false, before.err // a store that fails has no time left to come back
 		}
 		var cancel context.CancelFunc
 		bounded, cancel = context.WithTimeout(ctx, drainRead)
@@ -128,13 +128,13 @@ func (f *Follower) lastLook(ctx context.Context, c *Condition, why error, before
 	o, err := f.outcome(bounded, f.service.waiters.begin(f.topic), nil, nil)
 	switch {
 	case ctx.Err() != nil:
-		return Snapshot{}, false, ctx.Err()
+		return nil, false, ctx.Err()
 	case err != nil:
-		return Snapshot{}, false, fmt.Errorf("%w: last read while draining: %w", ErrUnavailable, err)
+		return nil, false, fmt.Errorf("%w: last read while draining: %w", ErrUnavailable, err)
 	case o.err != nil:
-		return Snapshot{}, false, o.err
+		return nil, false, o.err
 	}
-	return c.end(o.Snapshot)
+	return c.end(&o.Snapshot)
 }
 
 // WaitPIN reports whether a PIN of an account is set, locked or not. If it is not, the

@@ -30,7 +30,7 @@ const (
 // than the version it knows of. So a change costs one read, however many wait for it, and a
 // wait costs nothing while nothing changes.
 type waiters struct {
-	read    func(context.Context, []wanted) []outcome
+	read    func(context.Context, []wanted, []*outcome)
 	metrics *serviceMetrics
 	limit   int // of waiting requests
 
@@ -75,7 +75,7 @@ type behind struct {
 	topic    *topic
 }
 
-func newWaiters(limit int, read func(context.Context, []wanted) []outcome, m *serviceMetrics) *waiters {
+func newWaiters(limit int, read func(context.Context, []wanted, []*outcome), m *serviceMetrics) *waiters {
 	return &waiters{
 		read:     read,
 		metrics:  m,

@@ -152,7 +152,7 @@ func TestBurstIsBounded(t *testing.T) {
 		read := s.waiters.read
 		var now, most, largest int
 		var mu sync.Mutex
-		s.waiters.read = func(ctx context.Context, all []wanted) []outcome {
+		s.waiters.read = func(ctx context.Context, all []wanted, outcomes []*outcome) {
 			mu.Lock()
 			now++
 			most, largest = max(most, now), max(largest, len(all))
@@ -161,7 +161,7 @@ func TestBurstIsBounded(t *testing.T) {
 			mu.Lock()
 			now--
 			mu.Unlock()
-			return read(ctx, all)
+			read(ctx, all, outcomes)
 		}
 		for i := range many {
 			goWait(t.Context(), s, fmt.Sprint("a", i), time.Minute)
