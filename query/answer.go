@@ -18,12 +18,24 @@ func WriteJSON(w http.ResponseWriter, code int, contentType string, v any) {
 		w.WriteHeader(http.StatusInternalServerError)
 		return
 	}
-	body := bytes.TrimSuffix(b.Bytes(), []byte("\n"))
+	_ = WriteBody(w, code, contentType, bytes.TrimSuffix(b.Bytes(), []byte("\n")))
+}
+
+// WriteBody answers a body that is all there, compressed where that helps. An ETag must be
+// set before: it is the plain body's.
+//
+// It fails only where nobody listens any more, so that nothing can be done about it. But
+// the body's memory must not be used again then: HTTP/2 may still be sending from it.
+func WriteBody(w http.ResponseWriter, code int, contentType string, body []byte) error {
 	h := w.Header()
 	h.Set("Content-Type", contentType)
+	if rec, ok := w.(*recorder); ok {
+		body = rec.encode(contentType, body)
+	}
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	w.WriteHeader(code)
-	_, _ = w.Write(body) // fails only where nobody listens any more
+	_, err := w.Write(body)
+	return err
 }
 
 // Problem is an error answer of RFC 9457.

@@ -27,6 +27,12 @@ type Route struct {
 	// MaxWait is the longest that a handler waits before it answers.
 	MaxWait time.Duration
 
+	// Stream says that an answer may go on for as long as its client takes it. It has no
+	// time to end by: the handler gives each piece its own, and SendPiece does. A stream
+	// ends well when its handler returns nil, or its client has left; an error after the
+	// first piece cuts it.
+	Stream bool
+
 	// MaxBody is the largest request body that the handler reads, in bytes. With 0 it
 	// reads none: a body is discarded.
 	MaxBody int64
@@ -40,6 +46,7 @@ type Dialect interface {
 	Routes() []Route
 
 	// Fail answers err in the dialect's form: an error of one of its handlers, or of the
-	// server before it (ErrMethodNotAllowed, ErrBodyTooLarge, an internal fault).
+	// server before it (ErrURITooLong, ErrMethodNotAllowed, ErrBodyTooLarge, an internal
+	// fault).
 	Fail(w http.ResponseWriter, r *http.Request, err error)
 }

@@ -27,6 +27,9 @@ var (
 	// already set.
 	ErrMethodNotAllowed = errors.New("method not allowed")
 
+	// ErrURITooLong: the request's target is longer than any that names something.
+	ErrURITooLong = errors.New("request target too long")
+
 	// ErrBodyTooLarge: the request's body is larger than the route takes.
 	ErrBodyTooLarge = errors.New("request body too large")
 )

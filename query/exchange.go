@@ -12,11 +12,14 @@ import (
 // exchange is what the server keeps of one request while it is answered.
 type exchange struct {
 	requestID  string
+	route      string // its pattern; empty if the request belongs to none
 	occurrence string // id of the error that was answered, if its dialect gives one
 	began      time.Time
+	streamed   time.Time     // when the answer began to stream; zero if it does not
 	waited     time.Duration // for a view to change
 	err        error         // why the handler could not answer
 	left       bool          // the client is gone: nothing is answered
+	cut        bool          // the answer ends before it is whole
 	tenant     *Tenant       // whose credential the request has; nil until its dialect has found out
 	position   view.Position // that the answer is made from; zero if there is none, or it is not known
 }
@@ -43,6 +46,13 @@ func SetTenant(ctx context.Context, t *Tenant) { exchangeOf(ctx).tenant = t }
 // TenantOf is the tenant whose credential the request with ctx has; nil while it is not
 // known, or was not accepted.
 func TenantOf(ctx context.Context) *Tenant { return exchangeOf(ctx).tenant }
+
+// RequestOf names the request with ctx as the log does: by its id, and by its route's
+// pattern. Both are empty if it is no request of a Server's.
+func RequestOf(ctx context.Context) (id, route string) {
+	x := exchangeOf(ctx)
+	return x.requestID, x.route
+}
 
 // ErrorID makes an id for an error that is answered to the request with ctx. It is unique,
 // and the request's line in the log names it.
@@ -71,10 +81,13 @@ func requestID(r *http.Request) string {
 // recorder remembers which status was answered, and adds what answers say of themselves.
 type recorder struct {
 	http.ResponseWriter
-	service  *Service
-	exchange *exchange
-	body     *body // nil if the request has none
-	code     int   // 0 until a status is written
+	server    *Server
+	request   *http.Request
+	exchange  *exchange
+	route     *route   // nil if the request belongs to none
+	body      *body    // nil if the request has none
+	noneMatch []string // If-None-Match as it came; nil unless it names a compressed answer
+	code      int      // 0 until a status is written
 }
 
 func (w *recorder) WriteHeader(code int) {
@@ -97,12 +110,26 @@ func (w *recorder) answers(code int) {
 		return
 	}
 	w.code = code
-	if lag := w.service.lag(w.exchange.position); lag != "" {
+	if w.route != nil && w.route.Stream && code == http.StatusOK {
+		w.exchange.streamed = time.Now()
+		w.route.metrics.streams.Inc()
+	}
+	if lag := w.server.opts.Service.lag(w.exchange.position); lag != "" {
 		w.Header().Set(LagHeader, lag)
 	}
-	if w.body != nil && !w.body.ended {
+	if code == http.StatusNotModified {
+		w.sameTag()
+	}
+	// Over HTTP/2 a request is ended without its connection.
+	if w.body != nil && !w.body.ended && w.request.ProtoMajor == 1 {
 		w.Header().Set("Connection", "close")
 	}
+}
+
+// FlushError is for http.ResponseController: a flush begins an answer, too.
+func (w *recorder) FlushError() error {
+	w.answers(http.StatusOK)
+	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
 // Unwrap is for http.ResponseController.

@@ -15,13 +15,24 @@ import (
 // was answered.
 const statusClientLeft = 499
 
+// maxTarget is the longest request target that is looked at, in bytes: the longest id, all
+// escaped, needs a tenth.
+const maxTarget = 8 << 10
+
 // maxDiscard is the largest body that is read only to be able to use its connection again.
 const maxDiscard = 64 << 10
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{requestID: requestID(r), began: time.Now()}
-	rec := &recorder{ResponseWriter: w, service: s.opts.Service, exchange: x, body: s.boundBody(w, r)}
+	rt := s.router.find(r)
+	if rt != nil {
+		x.route = rt.Pattern
+	}
+	rec := &recorder{
+		ResponseWriter: w, server: s, request: r, exchange: x, route: rt,
+		body: s.boundBody(w, r), noneMatch: plainTags(r.Header),
+	}
 	h := w.Header()
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -31,29 +42,54 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		r.Body = rec.body
 	}
 
-	rt := s.router.find(r)
-	deadline := x.began.Add(s.opts.WriteTimeout)
-	if rt != nil {
-		deadline = deadline.Add(rt.MaxWait)
-	}
 	// Fails where w is no connection, as in tests: there is nothing to guard there.
-	_ = http.NewResponseController(w).SetWriteDeadline(deadline)
+	_ = http.NewResponseController(w).SetWriteDeadline(s.deadline(rt, x))
 
 	defer s.finish(rec, r, rt, x)
-	if rt == nil {
+	tooLong := len(r.RequestURI) > maxTarget
+	switch {
+	case rt == nil && tooLong:
+		WriteProblem(rec, http.StatusRequestURITooLong, "There is nothing at a path that long.")
+		return
+	case rt == nil:
 		WriteProblem(rec, http.StatusNotFound, "There is nothing at this path.")
 		return
+	case tooLong:
+		x.err = ErrURITooLong
+	default:
+		x.err = s.handle(rec, r, rt)
 	}
-	x.err = s.handle(rec, r, rt)
 	switch {
 	case x.err == nil:
+	case !x.streamed.IsZero():
+		// One that its client has left has ended as all streams do.
+		x.cut = r.Context().Err() == nil
 	case r.Context().Err() != nil || errors.Is(x.err, errBodyLost):
 		// Nobody is there to answer, or only with an ear open: a handler that writes
 		// nothing would have net/http answer 200.
 		x.left = true
 	default:
-		rt.dialect.Fail(rec, r, x.err)
+		s.fail(rec, r, rt, x.err)
 	}
+}
+
+// deadline is when a request must have been answered; zero if that is left to its handler.
+func (s *Server) deadline(rt *route, x *exchange) time.Time {
+	switch {
+	case rt == nil:
+		return x.began.Add(s.opts.WriteTimeout)
+	case rt.Stream:
+		return time.Time{}
+	}
+	return x.began.Add(s.opts.WriteTimeout + rt.MaxWait)
+}
+
+// fail answers an error in the form of the route's dialect.
+func (s *Server) fail(w *recorder, r *http.Request, rt *route, err error) {
+	if rt.Stream {
+		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout))
+	}
+	rt.dialect.Fail(w, r, err)
 }
 
 // errBodyLost: the connection broke, or stood still, before the request's body was there.
@@ -95,18 +131,17 @@ func takeBody(w http.ResponseWriter, r *http.Request, rt *route) error {
 // finish contains a panic, and counts and logs the request. It is deferred by ServeHTTP
 // itself, as only then recover sees the panic.
 func (s *Server) finish(w *recorder, r *http.Request, rt *route, x *exchange) {
-	cut := x.left
 	if fault := recover(); fault != nil {
 		s.metrics.panics.Inc()
 		s.log.Error("panic while answering a request", zap.String("requestId", x.requestID),
 			zap.String("route", s.metricsOf(rt).name), zap.ByteString("stack", debug.Stack()))
 		x.err = fmt.Errorf("panic: %v", fault)
-		if cut = w.code != 0 || rt == nil; !cut {
-			rt.dialect.Fail(w, r, x.err)
+		if x.cut = w.code != 0 || rt == nil; !x.cut {
+			s.fail(w, r, rt, x.err)
 		}
 	}
-	s.report(w, rt, x)
-	if cut {
+	s.report(w, r, rt, x)
+	if x.left || x.cut {
 		panic(http.ErrAbortHandler) // half an answer, or none, must not look like a whole one
 	}
 }
@@ -120,7 +155,7 @@ func (s *Server) metricsOf(rt *route) *routeMetrics {
 }
 
 // report counts and logs an answered request.
-func (s *Server) report(w *recorder, rt *route, x *exchange) {
+func (s *Server) report(w *recorder, r *http.Request, rt *route, x *exchange) {
 	code := w.code
 	switch {
 	case x.left:
@@ -128,8 +163,13 @@ func (s *Server) report(w *recorder, rt *route, x *exchange) {
 	case code == 0:
 		code = http.StatusOK // what net/http answers for a handler that wrote nothing
 	}
-	took := max(0, time.Since(x.began)-x.waited)
 	m := s.metricsOf(rt)
+	answered, streamed := time.Now(), time.Duration(0)
+	if !x.streamed.IsZero() {
+		m.streams.Dec()
+		answered, streamed = x.streamed, answered.Sub(x.streamed)
+	}
+	took := max(0, answered.Sub(x.began)-x.waited)
 	m.count(code, took)
 
 	// The route's pattern and never the path, which holds ids.
@@ -141,13 +181,29 @@ func (s *Server) report(w *recorder, rt *route, x *exchange) {
 		zap.Duration("took", took),
 		zap.Duration("waited", x.waited),
 	}
-	if code >= http.StatusInternalServerError && x.err != nil {
-		s.access.Warn("request failed", append(fields, zap.Error(x.err))...)
+	if streamed > 0 {
+		fields = append(fields, zap.Duration("streamed", streamed))
+	}
+	if trace := traceID(r.Header); trace != "" {
+		fields = append(fields, zap.String("traceId", trace))
 	}
 	if x.occurrence != "" {
-		// An id that was answered can be looked up: these lines are not sampled.
-		s.log.Info("error answered", append(fields, zap.String("errorId", x.occurrence))...)
-		return
+		fields = append(fields, zap.String("errorId", x.occurrence))
 	}
-	s.access.Info("request", fields...)
+	s.logRequest(code, x, fields)
+}
+
+// logRequest logs a sample of the requests, and all that the service has failed or whose
+// answer has an id to be looked up.
+func (s *Server) logRequest(code int, x *exchange, fields []zap.Field) {
+	switch {
+	case code >= http.StatusInternalServerError:
+		s.log.Warn("request failed", append(fields, zap.Error(x.err))...)
+	case x.cut:
+		s.access.Warn("request failed", append(fields, zap.Error(x.err))...)
+	case x.occurrence != "":
+		s.log.Info("error answered", fields...)
+	default:
+		s.access.Info("request", fields...)
+	}
 }

@@ -2,6 +2,7 @@ package query
 
 import (
 	"bufio"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/zap"
 )
 
 func TestRequestID(t *testing.T) {
@@ -113,8 +115,8 @@ func TestAccessLogAndMetrics(t *testing.T) {
 			t.Errorf("%v: %v requests; want 1", tc, got)
 		}
 	}
-	if got := s.logs.FilterMessage("request").Len(); got != 3 {
-		t.Errorf("%d requests logged; want 3", got)
+	if got := s.logs.FilterMessage("request").Len(); got != 2 {
+		t.Errorf("%d requests logged; want 2", got)
 	}
 	failed := s.logs.FilterMessage("request failed").All()
 	if len(failed) != 1 || failed[0].ContextMap()["error"] != "views unavailable" {
@@ -134,6 +136,79 @@ func TestAccessLogAndMetrics(t *testing.T) {
 	}
 	if got := s.logs.FilterMessage("request").Len(); got >= 100 {
 		t.Errorf("%d requests logged: no sample", got)
+	}
+	for range 100 {
+		s.get("GET /fail")
+	}
+	if got := s.logs.FilterMessage("request failed").Len(); got != 101 {
+		t.Errorf("%d failures logged; want all 101", got)
+	}
+}
+
+func TestTraceID(t *testing.T) {
+	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+	s := serve(t)
+	for given, want := range map[string]string{
+		"":                                   "",
+		"00-" + trace + "-" + parent + "-01": trace,
+		"00-" + trace + "-" + parent + "-00": trace,
+		"cc-" + trace + "-" + parent + "-01-more":              trace, // a later version
+		"00-" + trace + "-" + parent + "-01-more":              "",
+		"cc-" + trace + "-" + parent + "-01more":               "",
+		"ff-" + trace + "-" + parent + "-01":                   "",
+		"0x-" + trace + "-" + parent + "-01":                   "",
+		"00-" + trace + "-" + parent + "-zz":                   "",
+		"00-" + trace + "-" + parent:                           "",
+		"00_" + trace + "-" + parent + "-01":                   "",
+		"00-" + strings.ToUpper(trace) + "-" + parent + "-01":  "",
+		"00-" + strings.Repeat("0", 32) + "-" + parent + "-01": "",
+		"00-" + trace + "-" + strings.Repeat("0", 16) + "-01":  "",
+		"00-" + trace + "-" + strings.Repeat("g", 16) + "-01":  "",
+		"00-" + trace[1:] + "<" + "-" + parent + "-01":         "",
+		strings.Repeat("0", 4096):                              "",
+	} {
+		got := s.logged("GET /fail", "traceparent: "+given)["traceId"] // failures are not sampled
+		if want == "" && got != nil || want != "" && got != want {
+			t.Errorf("%q: trace %v; want %q", given, got, want)
+		}
+	}
+	header := "traceparent: 00-" + trace + "-" + parent + "-01"
+	if got := s.logged("GET /fail", header, header)["traceId"]; got != nil {
+		t.Errorf("given twice: %v; want none", got)
+	}
+	if got := s.logged("GET /e/a/x", header)["traceId"]; got != trace {
+		t.Errorf("of an answer: %v; want it", got)
+	}
+}
+
+// logged is what the log has of a request.
+func (s *served) logged(line string, headers ...string) map[string]any {
+	s.tb.Helper()
+	id := rand.Text()
+	s.get(line, append(headers, "X-Request-Id: "+id)...)
+	entries := s.logs.FilterField(zap.String("requestId", id)).All()
+	if len(entries) != 1 {
+		s.tb.Fatalf("%d lines in the log; want 1", len(entries))
+	}
+	return entries[0].ContextMap()
+}
+
+func TestTargetTooLong(t *testing.T) {
+	s := serve(t)
+	for _, tc := range []struct {
+		path string
+		code int
+		body string
+	}{
+		{"/e/" + strings.Repeat("a", maxTarget-len("/e//x")) + "/x", 200, ""},
+		{"/e/" + strings.Repeat("a", maxTarget) + "/x", 414, "echo fails\n"},
+		{"/e/a/x?" + strings.Repeat("a", maxTarget), 414, "echo fails\n"},
+		{"/" + strings.Repeat("a/", maxTarget), 414, `{"type":"about:blank","title":"Request URI Too Long","status":414,"detail":"There is nothing at a path that long."}`},
+	} {
+		got := s.get("GET " + tc.path)
+		if got.code != tc.code || tc.body != "" && got.body != tc.body {
+			t.Errorf("%.20s of %d bytes: %d %.100s; want %d %s", tc.path, len(tc.path), got.code, got.body, tc.code, tc.body)
+		}
 	}
 }
 

@@ -85,3 +85,17 @@ func stillWaits(t *testing.T, results <-chan result) {
 	default:
 	}
 }
+
+// eventually waits for what another goroutine is about to do.
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		if time.Now().After(deadline) {
+			tb.Fatalf("not %s", what)
+		}
+		<-tick.C
+	}
+}

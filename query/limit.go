@@ -24,8 +24,9 @@ func (s *Service) Admit(t *Tenant, credential string) error {
 		return nil
 	}
 	s.metrics.rejected.WithLabelValues("requests").Inc()
-	r := bucket.Reserve()
-	after := r.Delay()
-	r.Cancel()
-	return &LimitError{Err: ErrTooManyRequests, RetryAfter: min(after, time.Minute)}
+	// Not by a reservation that is cancelled: of several at the same time only the last is
+	// given back whole, and who is refused would pay for it.
+	missing := max(0, 1-bucket.Tokens())
+	after := time.Duration(missing / float64(perSecond) * float64(time.Second))
+	return &LimitError{Err: ErrTooManyRequests, RetryAfter: after}
 }

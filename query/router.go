@@ -49,7 +49,7 @@ func newRouter(dialects []Dialect) (*router, error) {
 func (rt *router) bind(m *serverMetrics) {
 	for _, routes := range rt.bySegments {
 		for _, c := range routes {
-			c.metrics = m.route(c.dialect.Name(), c.Pattern)
+			c.metrics = m.route(c.dialect.Name(), c.Pattern, c.Stream)
 		}
 	}
 }

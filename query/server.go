@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -24,6 +25,12 @@ type ServerOptions struct {
 	// Ready are further conditions of readiness, asked in order after the service's own.
 	Ready []func() error
 
+	// GetCertificate gives the server's certificate, and has it speak TLS; nil: it speaks
+	// plain HTTP. It is asked for each connection.
+	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+
+	MaxConnections int // open at the same time; default 10,000
+
 	WriteTimeout time.Duration // from a request to its answer, apart from waiting; default 30s
 	BodyTimeout  time.Duration // from a request's headers to the end of its body; default 10s
 	IdleTimeout  time.Duration // of a connection between requests; default 2m
@@ -40,6 +47,9 @@ func (o *ServerOptions) validate() error {
 	case o.Registerer == nil:
 		return errors.New("query: no metrics registerer given")
 	}
+	if o.MaxConnections <= 0 {
+		o.MaxConnections = 10_000
+	}
 	for _, d := range []struct {
 		value *time.Duration
 		def   time.Duration
@@ -55,19 +65,25 @@ const (
 	// maxHeaderBytes leaves room for a token and what a browser sends along.
 	maxHeaderBytes = 32 << 10
 
-	readHeaderTimeout = 10 * time.Second
+	readHeaderTimeout = 10 * time.Second // also of a TLS handshake
+
+	// maxStreams is how many requests an HTTP/2 connection may have at the same time. A
+	// client with more opens another connection.
+	maxStreams = 250
 )
 
-// Server carries the dialects over HTTP. It is an http.Handler; Serve and Shutdown are its
-// life on a listener.
+// Server carries the dialects over HTTP/1.1 and HTTP/2, the latter also without TLS. It is
+// an http.Handler; Serve and Shutdown are its life on a listener.
 type Server struct {
-	opts     ServerOptions
-	metrics  *serverMetrics
-	router   *router
-	http     *http.Server
-	log      *zap.Logger
-	access   *zap.Logger // a sample of all requests
-	draining atomic.Bool
+	opts        ServerOptions
+	metrics     *serverMetrics
+	router      *router
+	connections *connections
+	compressors *compressors
+	http        *http.Server
+	log         *zap.Logger
+	access      *zap.Logger // a sample of all requests
+	draining    atomic.Bool
 }
 
 // NewServer makes a Server.
@@ -82,10 +98,12 @@ func NewServer(o ServerOptions) (*Server, error) {
 	metrics := newServerMetrics(o.Registerer)
 	rt.bind(metrics)
 	s := &Server{
-		opts:    o,
-		metrics: metrics,
-		router:  rt,
-		log:     o.Log,
+		opts:        o,
+		metrics:     metrics,
+		router:      rt,
+		connections: newConnections(o.MaxConnections, o.Registerer),
+		compressors: newCompressors(),
+		log:         o.Log,
 		access: o.Log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
 			return zapcore.NewSamplerWithOptions(c, time.Second, 10, 1000)
 		})),
@@ -103,15 +121,32 @@ func NewServer(o ServerOptions) (*Server, error) {
 		IdleTimeout:    o.IdleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog:       errorLog,
+		ConnState:      noteState,
+		Protocols:      new(http.Protocols),
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: maxStreams,
+			WriteByteTimeout:     o.WriteTimeout, // else a client that reads nothing keeps what it has been sent
+			CountError:           func(kind string) { metrics.http2.WithLabelValues(kind).Inc() },
+		},
 
 		DisableGeneralOptionsHandler: true, // "OPTIONS *" is counted and answered as all else
+	}
+	s.http.Protocols.SetHTTP1(true)
+	s.http.Protocols.SetHTTP2(true)
+	s.http.Protocols.SetUnencryptedHTTP2(true)
+	if o.GetCertificate != nil {
+		s.http.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: o.GetCertificate}
 	}
 	return s, nil
 }
 
 // Serve answers requests on l until Shutdown. It closes l.
 func (s *Server) Serve(l net.Listener) error {
-	if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	serve := s.http.Serve
+	if s.http.TLSConfig != nil {
+		serve = func(l net.Listener) error { return s.http.ServeTLS(l, "", "") }
+	}
+	if err := serve(s.connections.bound(l)); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve HTTP: %w", err)
 	}
 	return nil

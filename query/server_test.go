@@ -20,7 +20,10 @@ import (
 
 // echo is a dialect that answers what it was asked.
 type echo struct {
-	entered chan struct{} // told when /wait is entered
+	entered chan struct{}      // told when /wait is entered
+	pieces  chan string        // what /stream sends
+	ended   chan error         // what a stream's last piece came to
+	answers map[string]Handler // at /x/{id}, by id
 }
 
 func (*echo) Name() string { return "echo" }
@@ -71,14 +74,45 @@ func (d *echo) Routes() []Route {
 			<-r.Context().Done()
 			return r.Context().Err()
 		})},
+		{Pattern: "/stream", Stream: true, Methods: get(d.stream)},
+		{Pattern: "/x/{id}", Methods: get(func(w http.ResponseWriter, r *http.Request) error {
+			return d.answers[r.PathValue("id")](w, r)
+		})},
 	}
 }
+
+// stream sends pieces until their channel is closed, or one tells it to end otherwise.
+func (d *echo) stream(w http.ResponseWriter, r *http.Request) (err error) {
+	defer func() { d.ended <- err }()
+	for {
+		select {
+		case piece, ok := <-d.pieces:
+			switch {
+			case !ok:
+				return nil
+			case piece == "fail":
+				return ErrUnavailable
+			case piece == "panic":
+				panic("boom")
+			}
+			if err := SendPiece(w, []byte(piece), pieceTimeout); err != nil {
+				return err
+			}
+		case <-r.Context().Done():
+			return r.Context().Err()
+		}
+	}
+}
+
+const pieceTimeout = 200 * time.Millisecond
 
 func (*echo) Fail(w http.ResponseWriter, _ *http.Request, err error) {
 	code := http.StatusInternalServerError
 	switch {
 	case errors.Is(err, ErrMethodNotAllowed):
 		code = http.StatusMethodNotAllowed
+	case errors.Is(err, ErrURITooLong):
+		code = http.StatusRequestURITooLong
 	case errors.Is(err, ErrBodyTooLarge):
 		code = http.StatusRequestEntityTooLarge
 	case errors.Is(err, ErrUnavailable):
@@ -90,17 +124,20 @@ func (*echo) Fail(w http.ResponseWriter, _ *http.Request, err error) {
 // served is a server of one test.
 type served struct {
 	*Server
-	tb      testing.TB
-	addr    string
-	entered chan struct{}
-	logs    *observer.ObservedLogs
+	*echo
+	tb   testing.TB
+	addr string
+	logs *observer.ObservedLogs
 }
 
 func serve(tb testing.TB, change ...func(*ServerOptions)) *served {
 	tb.Helper()
 	core, logs := observer.New(zapcore.InfoLevel)
 	service, _ := newService(tb)
-	d := &echo{entered: make(chan struct{}, 10)}
+	d := &echo{
+		entered: make(chan struct{}, 10), pieces: make(chan string), ended: make(chan error, 10),
+		answers: make(map[string]Handler),
+	}
 	o := ServerOptions{
 		Service: service, Dialects: []Dialect{d}, Log: zap.New(core), Registerer: prometheus.NewPedanticRegistry(),
 		BodyTimeout: 100 * time.Millisecond,
@@ -125,7 +162,7 @@ func serve(tb testing.TB, change ...func(*ServerOptions)) *served {
 			tb.Error(err)
 		}
 	})
-	return &served{s, tb, l.Addr().String(), d.entered, logs}
+	return &served{s, d, tb, l.Addr().String(), logs}
 }
 
 // dial opens a connection that is closed with the test.

@@ -18,7 +18,7 @@ import (
 
 // options are the flags that the services and the operator commands share.
 type options struct {
-	httpAddr   string
+	listening
 	adminAddr  string
 	natsAddr   string
 	natsURL    string
@@ -44,10 +44,6 @@ type options struct {
 	accept     bool
 
 	flags *pflag.FlagSet // of the command; knows which were given
-}
-
-func (o *options) listen(f *pflag.FlagSet) {
-	f.StringVar(&o.httpAddr, "http-addr", "127.0.0.1:8080", "`address` that the API listens on")
 }
 
 func (o *options) admin(f *pflag.FlagSet) {
@@ -98,6 +94,18 @@ func (o *options) project(f *pflag.FlagSet) {
 
 func (o *options) restoring(f *pflag.FlagSet) {
 	f.StringVar(&o.snapshots, "snapshot-dir", "", "`folder` of snapshots, from which views come that the stream alone cannot give back")
+}
+
+// snapshotsThere refuses a folder of snapshots that cannot be read: where they were not
+// mounted, or the path is misspelt, that would come to light only once they are needed.
+func (o *options) snapshotsThere() error {
+	if o.snapshots == "" {
+		return nil
+	}
+	if _, err := os.ReadDir(o.snapshots); err != nil {
+		return fmt.Errorf("--snapshot-dir: %w", err)
+	}
+	return nil
 }
 
 func (o *options) logging(f *pflag.FlagSet) {

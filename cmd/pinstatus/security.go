@@ -127,7 +127,8 @@ func (t *trust) explain(err error) error {
 type explained struct{ trust *trust }
 
 func (e explained) explain(err error) error {
-	if redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH") {
+	var known *flagError // by the hook of a command that this one needed
+	if !errors.As(err, &known) && (redis.HasErrorPrefix(err, "WRONGPASS") || redis.HasErrorPrefix(err, "NOAUTH")) {
 		return e.trust.blame("url", err)
 	}
 	return e.trust.explain(err)

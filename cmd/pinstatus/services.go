@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -31,6 +30,7 @@ import (
 	"github.com/pinstatus/pinstatus/query/auth"
 	"github.com/pinstatus/pinstatus/query/twofa"
 	"github.com/pinstatus/pinstatus/query/userpin"
+	v1 "github.com/pinstatus/pinstatus/query/v1"
 )
 
 // store is what both the projector and the query service need of the view store.
@@ -62,6 +62,9 @@ type service struct {
 
 // newService starts what every service has: the metrics and the admin server.
 func newService(o *options, cfg *config.Config, log *zap.Logger) (_ *service, err error) {
+	if err := errors.Join(o.listening.check(), o.snapshotsThere()); err != nil {
+		return nil, err
+	}
 	s := &service{process: newProcess(log), opts: o, reg: newRegistry(), hup: make(chan os.Signal, 1)}
 	s.config.Store(cfg)
 	s.policy.Store(cfg.Policy())
@@ -256,8 +259,13 @@ func (s *service) connected() error {
 // startQuery answers questions; ready are further conditions of its readiness. It returns
 // the address that it listens on.
 func (s *service) startQuery(ready ...func() error) (addr string, err error) {
+	connections, err := s.opts.connections(descriptors())
+	if err != nil {
+		return "", err
+	}
 	views, err := query.New(query.Options{
 		Views: s.store, Notices: s.nc, Stream: streamEnd{s.jetStream}, Log: s.log, Registerer: s.reg,
+		Waiters: connections, // over HTTP/2, too, where a connection may have many
 	})
 	if err != nil {
 		return "", err
@@ -271,21 +279,30 @@ func (s *service) startQuery(ready ...func() error) (addr string, err error) {
 		if err != nil {
 			return err
 		}
-		return authority.SetTenants(directory)
+		if err := authority.SetTenants(directory); err != nil {
+			return err
+		}
+		views.Reload()
+		return nil
 	}
 	if err := s.setTenants(s.config.Load()); err != nil {
 		return "", err
 	}
+	certificate, err := s.certificate()
+	if err != nil {
+		return "", err
+	}
 	server, err := query.NewServer(query.ServerOptions{
 		Service: views, Log: s.log, Registerer: s.reg, Ready: append(ready, authority.Ready),
-		Dialects: []query.Dialect{twofa.New(views, authority), adm.New(views, authority), userpin.New(views, authority)},
+		GetCertificate: certificate, MaxConnections: connections,
+		Dialects: []query.Dialect{twofa.New(views, authority), adm.New(views, authority), userpin.New(views, authority), v1.New(views, authority)},
 	})
 	if err != nil {
 		return "", err
 	}
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", s.opts.httpAddr)
+	l, err := s.opts.listenHTTP(context.Background())
 	if err != nil {
-		return "", fmt.Errorf("--http-addr: %w", err)
+		return "", err
 	}
 	s.admin.add(check{"query", server.Ready})
 	s.start("query service", views.Run)

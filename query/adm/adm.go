@@ -74,9 +74,15 @@ func (d *Dialect) enter(r *http.Request) (*auth.Principal, error) {
 	case len(tenants) != 1 || tenants[0] == "":
 		return nil, errTenantHeader
 	case tenants[0] != p.Tenant.ID:
-		return nil, errOtherTenant
+		return nil, d.forbid(r, p, auth.ReasonTenant, errOtherTenant)
 	}
 	return p, nil
+}
+
+// forbid is the answer to a request that its credential is not good for.
+func (d *Dialect) forbid(r *http.Request, p *auth.Principal, reason auth.Reason, why *refusal) error {
+	d.auth.Forbid(r.Context(), p, reason)
+	return why
 }
 
 // accountStatus is the operator's form. A client's token reads its account only, and none
@@ -89,9 +95,9 @@ func (d *Dialect) accountStatus(w http.ResponseWriter, r *http.Request) error {
 	accountID := r.PathValue("accountId")
 	switch {
 	case !p.Has(auth.ScopePINsRead):
-		return errScope
+		return d.forbid(r, p, auth.ReasonScope, errScope)
 	case p.Client && (p.AccountID == "" || p.AccountID != accountID):
-		return errOtherAccount
+		return d.forbid(r, p, auth.ReasonAccount, errOtherAccount)
 	}
 	return d.writeStatus(w, r, p.Tenant, accountID)
 }
@@ -103,7 +109,7 @@ func (d *Dialect) userStatus(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	if !p.Client || p.AccountID == "" {
-		return errNoAccount
+		return d.forbid(r, p, auth.ReasonAccount, errNoAccount)
 	}
 	return d.writeStatus(w, r, p.Tenant, p.AccountID)
 }

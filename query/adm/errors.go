@@ -50,6 +50,8 @@ func (d *Dialect) Fail(w http.ResponseWriter, _ *http.Request, err error) {
 		code, detail = http.StatusServiceUnavailable, "The state of the account cannot be read now."
 	case errors.Is(err, query.ErrMethodNotAllowed):
 		code, detail = http.StatusMethodNotAllowed, "This resource can only be read."
+	case errors.Is(err, query.ErrURITooLong):
+		code, detail = http.StatusRequestURITooLong, "The request's target is too long."
 	case errors.Is(err, query.ErrBodyTooLarge):
 		code, detail = http.StatusRequestEntityTooLarge, "The request's body is too large."
 	}

@@ -8,6 +8,8 @@ import (
 	"hash/maphash"
 	"net/http"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/pinstatus/pinstatus/query"
 )
@@ -29,12 +31,14 @@ type apiKeys struct {
 }
 
 type apiKey struct {
-	name      string
 	digest    [sha256.Size]byte
+	notBefore time.Time    // zero if it is good at once
+	used      *atomic.Bool // since expiring keys were looked through last; outlives a reload
 	principal *Principal
 }
 
-func newAPIKeys(d *query.Directory) *apiKeys {
+// newAPIKeys are the tenants' keys; old are those before.
+func newAPIKeys(d *query.Directory, old *apiKeys) *apiKeys {
 	k := &apiKeys{seed: maphash.MakeSeed(), slots: make(map[uint64][]apiKey)}
 	for _, t := range d.Tenants() {
 		for _, key := range t.APIKeys {
@@ -42,14 +46,21 @@ func newAPIKeys(d *query.Directory) *apiKeys {
 			if len(scopes) == 0 {
 				scopes = defaultKeyScopes
 			}
+			used := new(atomic.Bool)
+			if before := old.find(key.SHA256); before != nil {
+				used = before.used
+			}
 			slot := maphash.Bytes(k.seed, key.SHA256[:])
 			k.slots[slot] = append(k.slots[slot], apiKey{
-				name:   key.Name,
-				digest: key.SHA256,
+				digest:    key.SHA256,
+				notBefore: key.NotBefore,
+				used:      used,
 				principal: &Principal{
 					Tenant:     t,
 					Credential: "key:" + hex.EncodeToString(key.SHA256[:]),
 					Scopes:     scopes,
+					Key:        key.Name,
+					Expires:    key.Expires,
 				},
 			})
 		}
@@ -59,6 +70,9 @@ func newAPIKeys(d *query.Directory) *apiKeys {
 
 // find is the key with the digest; nil if there is none.
 func (k *apiKeys) find(digest [sha256.Size]byte) *apiKey {
+	if k == nil {
+		return nil
+	}
 	slot := k.slots[maphash.Bytes(k.seed, digest[:])]
 	for i := range slot {
 		if subtle.ConstantTimeCompare(slot[i].digest[:], digest[:]) == 1 {
@@ -71,21 +85,22 @@ func (k *apiKeys) find(digest [sha256.Size]byte) *apiKey {
 // APIKey checks the API key of a request: "Authorization: App <key>", or "Basic" with the
 // key's name and the key. The key must have the scope. The error is an *Error.
 func (a *Authenticator) APIKey(r *http.Request, scope string) (*Principal, error) {
-	p, bad := a.apiKey(r)
+	value, bad := one(r.Header.Values("Authorization"))
+	if bad != nil {
+		return nil, a.refuse(r.Context(), bad)
+	}
+	p, bad := a.apiKey(value)
 	if bad == nil && !p.Has(scope) {
-		bad = &Error{Reason: ReasonScope}
+		bad = &Error{Reason: ReasonScope, of: p.party()}
 	}
 	if bad != nil {
-		return nil, a.refuse(bad)
+		return nil, a.refuse(r.Context(), bad)
 	}
 	return p, nil
 }
 
-func (a *Authenticator) apiKey(r *http.Request) (*Principal, *Error) {
-	value, bad := one(r.Header.Values("Authorization"))
-	if bad != nil {
-		return nil, bad
-	}
+// apiKey is who has the API key in the value of an Authorization header.
+func (a *Authenticator) apiKey(value string) (*Principal, *Error) {
 	key, ok := scheme(value, "App")
 	name := ""
 	basic := false
@@ -99,10 +114,22 @@ func (a *Authenticator) apiKey(r *http.Request) (*Principal, *Error) {
 		return nil, &Error{Reason: ReasonOversize}
 	}
 	found := a.state.Load().apiKeys.find(sha256.Sum256([]byte(key)))
-	if found == nil || basic && found.name != name {
+	if found == nil {
 		return nil, &Error{Reason: ReasonUnknownKey}
 	}
-	return found.principal, nil
+	p, now := found.principal, a.opts.Now()
+	switch {
+	case basic && p.Key != name:
+		return nil, &Error{Reason: ReasonUnknownKey, of: p.party()}
+	case now.Before(found.notBefore):
+		return nil, &Error{Reason: ReasonNotYetValid, of: p.party()}
+	case !p.Expires.IsZero() && !now.Before(p.Expires):
+		return nil, &Error{Reason: ReasonExpired, of: p.party()}
+	}
+	if !found.used.Load() { // a write of every request would have the cores wait for one another
+		found.used.Store(true)
+	}
+	return p, nil
 }
 
 // basicCredential is the user and password of RFC 7617.

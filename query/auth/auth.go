@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -20,9 +21,9 @@ type Options struct {
 	Log        *zap.Logger           // required
 	Registerer prometheus.Registerer // required
 
-	Transport       http.RoundTripper // for fetching keys; default http.DefaultTransport
-	Now             func() time.Time  // default time.Now
-	Tokens          int               // how many verified tokens are kept; default 10,000
+	Transport       http.RoundTripper // for fetching keys; default as http.DefaultTransport, bounded
+	Now             func() time.Time  // the clock that credentials and keys age by; default time.Now
+	Tokens          int               // how many verified tokens are kept, half a KiB each; default 50,000
 	RefreshInterval time.Duration     // between fetches of an issuer's keys, about; default 10m
 }
 
@@ -34,13 +35,13 @@ func (o *Options) validate() error {
 		return errors.New("auth: no metrics registerer given")
 	}
 	if o.Transport == nil {
-		o.Transport = http.DefaultTransport
+		o.Transport = newTransport()
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	if o.Tokens <= 0 {
-		o.Tokens = 10_000
+		o.Tokens = 50_000
 	}
 	if o.RefreshInterval <= 0 {
 		o.RefreshInterval = 10 * time.Minute
@@ -54,6 +55,7 @@ type Authenticator struct {
 	opts    Options
 	log     *zap.Logger
 	metrics *metrics
+	audit   *audit
 	client  *http.Client
 	parser  *jwt.Parser
 	tokens  *lru.Cache[tokenID, *verified]
@@ -84,10 +86,12 @@ func New(o Options) (*Authenticator, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
+	m := newMetrics(o.Registerer)
 	a := &Authenticator{
 		opts:    o,
 		log:     o.Log,
-		metrics: newMetrics(o.Registerer),
+		metrics: m,
+		audit:   newAudit(o.Log, m),
 		client:  newClient(o.Transport),
 		parser:  newParser(o.Now),
 		tokens:  lru.New[tokenID, *verified](o.Tokens),
@@ -97,7 +101,10 @@ func New(o Options) (*Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
-	a.state.Store(&state{directory: none, apiKeys: newAPIKeys(none)})
+	a.state.Store(&state{directory: none, apiKeys: newAPIKeys(none, nil)})
+	if err := o.Registerer.Register(newConfigured(a.state.Load)); err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
+	}
 	return a, nil
 }
 
@@ -110,7 +117,7 @@ func (a *Authenticator) SetTenants(d *query.Directory) error {
 	old := a.state.Load()
 	next := &state{
 		directory: d,
-		apiKeys:   newAPIKeys(d),
+		apiKeys:   newAPIKeys(d, old.apiKeys),
 		issuers:   make(map[string][]audience),
 		sources:   make(map[string]*keySource),
 	}
@@ -144,15 +151,9 @@ func (a *Authenticator) Ready() error {
 	}
 	for _, src := range st.sources {
 		if src.keys.Load() == nil {
-			return errors.New("keys of an issuer not fetched yet: " + src.location)
+			return errors.New("keys of an issuer not fetched yet: " + src.name)
 		}
 	}
 	a.ready.Store(true)
 	return nil
-}
-
-// refuse counts a failure on its way to the caller.
-func (a *Authenticator) refuse(e *Error) error {
-	a.metrics.failures.WithLabelValues(string(e.Reason)).Inc()
-	return e
 }

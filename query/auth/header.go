@@ -39,7 +39,7 @@ func (a *Authenticator) BearerToken(r *http.Request) (string, error) {
 		bad = &Error{Reason: ReasonMalformed}
 	}
 	if bad != nil {
-		return "", a.refuse(bad)
+		return "", a.refuse(r.Context(), bad)
 	}
 	return token, nil
 }
@@ -59,7 +59,7 @@ func (a *Authenticator) LooseToken(r *http.Request) (string, error) {
 	}
 	token, bad := one(tokens)
 	if bad != nil {
-		return "", a.refuse(bad)
+		return "", a.refuse(r.Context(), bad)
 	}
 	return token, nil
 }

@@ -18,8 +18,16 @@ import (
 // Algorithms are the signatures that tokens may have.
 var Algorithms = []string{"RS256", "ES256", "EdDSA"}
 
-// minRSABits is the smallest RSA key that RFC 7518 allows for RS256.
-const minRSABits = 2048
+const (
+	// minRSABits is the smallest RSA key that RFC 7518 allows for RS256.
+	minRSABits = 2048
+
+	// maxRSABits bounds what it costs to verify a signature.
+	maxRSABits = 8192
+
+	// maxKeys is the most keys that a set may have: every token looks through them.
+	maxKeys = 100
+)
 
 // keySet is an issuer's keys as of one fetch. It is not changed.
 type keySet struct {
@@ -52,6 +60,9 @@ func parseKeys(raw []byte) (*keySet, error) {
 	}
 	if err := json.Unmarshal(raw, &doc); err != nil {
 		return nil, fmt.Errorf("JWK set: %w", err)
+	}
+	if len(doc.Keys) > maxKeys {
+		return nil, fmt.Errorf("JWK set: %d keys, more than %d", len(doc.Keys), maxKeys)
 	}
 	set := &keySet{raw: string(raw)}
 	var unusable []string
@@ -101,8 +112,11 @@ func parseKey(raw json.RawMessage) (signingKey, error) {
 func algorithmOf(key crypto.PublicKey) (string, error) {
 	switch key := key.(type) {
 	case *rsa.PublicKey:
-		if bits := key.N.BitLen(); bits < minRSABits {
+		switch bits := key.N.BitLen(); {
+		case bits < minRSABits:
 			return "", fmt.Errorf("RSA key of %d bits, fewer than %d", bits, minRSABits)
+		case bits > maxRSABits:
+			return "", fmt.Errorf("RSA key of %d bits, more than %d", bits, maxRSABits)
 		}
 		if key.E < 3 || key.E > math.MaxInt32 || key.E%2 == 0 {
 			return "", errors.New("RSA key with an improper exponent")

@@ -1,6 +1,8 @@
 package auth_test
 
 import (
+	"bytes"
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -30,6 +32,7 @@ func TestCheckKeySet(t *testing.T) {
 		{"point off its curve", set(off), "key 1: EC key whose point is not on its curve"},
 		{"P-384", set(ecKey.JWK(map[string]any{"crv": "P-384", "alg": "ES384"})), "another curve than P-256"},
 		{"small", set(rsaKey.JWK(map[string]any{"n": smallModulus(t)})), "key 1: RSA key of 1024 bits, fewer than 2048"},
+		{"large", set(rsaKey.JWK(map[string]any{"n": base64.RawURLEncoding.EncodeToString(bytes.Repeat([]byte{255}, 1025))})), "RSA key of 8200 bits, more than 8192"},
 		{"exponent 1", set(rsaKey.JWK(map[string]any{"e": "AQ"})), "improper exponent"},
 		{"even exponent", set(rsaKey.JWK(map[string]any{"e": "AQAA"})), "improper exponent"},
 		{"another algorithm", set(rsaKey.JWK(map[string]any{"alg": "PS256"})), `is for "PS256", not RS256`},

@@ -24,6 +24,9 @@ type Principal struct {
 
 	Scopes []string
 
+	Key    string // name of the API key; empty for a token
+	Issuer string // of the token; empty for an API key
+
 	// Client says that a token is for one account, AccountID: it reads that account only,
 	// whatever its scopes. AccountID is as in the token, and may be no valid id; it is
 	// empty where the token's account_id is empty, null or no string, and no account is
@@ -31,7 +34,13 @@ type Principal struct {
 	Client    bool
 	AccountID string
 
-	Expires time.Time // of a token, leeway included; zero for an API key
+	// Expires is when the credential ends: a token's exp with the leeway, or the end of an
+	// API key; zero if that has none.
+	Expires time.Time
+}
+
+func (p *Principal) party() party {
+	return party{tenant: p.Tenant.ID, key: p.Key, issuer: p.Issuer}
 }
 
 // Has reports whether the credential has the scope.

@@ -10,19 +10,22 @@ import (
 )
 
 // Run fetches issuers' keys until ctx ends: at once for sources that are new, then about
-// every RefreshInterval, sooner after a failure or where a token names an unknown key.
+// every RefreshInterval, sooner after a failure or where a token names an unknown key. It
+// also tells the log of API keys that expire soon, and of what the audit log leaves out.
 func (a *Authenticator) Run(ctx context.Context) error {
-	var fetches sync.WaitGroup
-	defer fetches.Wait()
+	var work sync.WaitGroup
+	defer work.Wait()
+	work.Go(func() { a.audit.run(ctx) })
+	work.Go(func() { a.watchExpiry(ctx) })
 	for {
 		next := a.opts.RefreshInterval
 		for _, src := range a.state.Load().sources {
 			if src.fetch == nil {
 				continue
 			}
-			in, start := src.start(time.Now())
+			in, start := src.start(a.opts.Now())
 			if start {
-				fetches.Go(func() { a.refresh(ctx, src) })
+				work.Go(func() { a.refresh(ctx, src) })
 			}
 			next = min(next, in)
 		}
@@ -72,14 +75,26 @@ func (a *Authenticator) refresh(ctx context.Context, src *keySource) {
 	switch {
 	case err == nil:
 		src.replace(set)
+		src.fetched.Store(a.opts.Now().UnixNano())
 		a.metrics.refreshes.WithLabelValues("ok").Inc()
 	case ctx.Err() == nil:
 		a.metrics.refreshes.WithLabelValues("error").Inc()
-		a.log.Warn("keys of an issuer cannot be fetched; those fetched before stand",
-			zap.String("source", src.location), zap.Bool("have", src.keys.Load() != nil), zap.Error(err))
+		fields := []zap.Field{zap.String("source", src.name), zap.Error(err)}
+		if at := src.fetchedAt(); !at.IsZero() {
+			fields = append(fields, zap.Time("fetched", at))
+		}
+		a.log.Warn("keys of an issuer cannot be fetched; those fetched before stand", fields...)
 	}
-	src.end(time.Now(), err == nil, a.opts.RefreshInterval)
+	src.end(a.opts.Now(), err == nil, a.opts.RefreshInterval)
 	a.wakeRun()
+}
+
+// fetchedAt is when the keys came last; zero if they never did.
+func (s *keySource) fetchedAt() time.Time {
+	if at := s.fetched.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
 }
 
 func (s *keySource) end(now time.Time, ok bool, interval time.Duration) {

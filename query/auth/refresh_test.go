@@ -259,13 +259,17 @@ func TestDiscovery(t *testing.T) {
 		ready bool
 	}{
 		{"good", `{"issuer":"https://id.example/","jwks_uri":"` + jwksURL + `"}`, true},
-		{"redirected", "-> https://elsewhere.example/conf", true},
+		{"redirected within the issuer", "-> https://id.example/conf", true},
+		{"redirected to another server", "-> https://elsewhere.example/conf", false},
+		{"redirected to another port", "-> https://id.example:8443/conf", false},
 		{"another issuer's", `{"issuer":"https://evil.example/","jwks_uri":"` + jwksURL + `"}`, false},
 		{"keys without TLS", `{"issuer":"https://id.example/","jwks_uri":"http://keys.example/jwks"}`, false},
+		{"keys without TLS, on this machine", `{"issuer":"https://id.example/","jwks_uri":"http://127.0.0.1/jwks"}`, false},
+		{"keys with a password", `{"issuer":"https://id.example/","jwks_uri":"https://user:pass@keys.example/jwks"}`, false},
 		{"keys in a file", `{"issuer":"https://id.example/","jwks_uri":"file:///etc/passwd"}`, false},
 		{"no keys", `{"issuer":"https://id.example/"}`, false},
 		{"no JSON", `<html>`, false},
-		{"redirected away from TLS", "-> http://elsewhere.example/conf", false},
+		{"redirected away from TLS", "-> http://id.example/conf", false},
 		{"redirected for ever", "-> " + wellKnown, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -273,10 +277,12 @@ func TestDiscovery(t *testing.T) {
 				w := newWeb()
 				good := `{"issuer":"https://id.example/","jwks_uri":"` + jwksURL + `"}`
 				w.set(wellKnown, tc.page)
-				w.set("https://elsewhere.example/conf", good)
-				w.set("http://elsewhere.example/conf", good)
-				w.set(jwksURL, document(t, key))
-				w.set("http://keys.example/jwks", document(t, key))
+				for _, host := range []string{"https://elsewhere.example", "https://id.example", "https://id.example:8443", "http://id.example"} {
+					w.set(host+"/conf", good)
+				}
+				for _, address := range []string{jwksURL, "http://keys.example/jwks", "http://127.0.0.1/jwks", "https://user:pass@keys.example/jwks"} {
+					w.set(address, document(t, key))
+				}
 				a := newAuth(t, auth.Options{Transport: w}, tenant("acme", query.Issuer{Issuer: issuer, Audience: "acme"}))
 				run(t, a)
 				synctest.Wait()

@@ -25,6 +25,10 @@ const (
 	// keyWait is how long a token that names an unknown key waits for a fetch of its
 	// issuer's keys.
 	keyWait = 3 * time.Second
+
+	// maxKeyWaiters bounds how many tokens wait for a fetch from one source. The others are
+	// refused at once: a flood of them must not hold as many requests.
+	maxKeyWaiters = 1000
 )
 
 // tokenID is the SHA-256 of a token: the token itself is not kept.
@@ -55,15 +59,15 @@ func newParser(now func() time.Time) *jwt.Parser {
 // the token's issuer have never been fetched.
 func (a *Authenticator) Token(ctx context.Context, token string) (*Principal, error) {
 	if len(token) > maxTokenBytes {
-		return nil, a.refuse(&Error{Reason: ReasonOversize})
+		return nil, a.refuse(ctx, &Error{Reason: ReasonOversize})
 	}
 	id := tokenID(sha256.Sum256([]byte(token)))
 	st := a.state.Load()
 	if v, ok := a.tokens.Get(id); ok && v.state == st && v.source.keys.Load() == v.keys {
 		if !a.opts.Now().Before(v.principal.Expires) {
-			return nil, a.refuse(&Error{Reason: ReasonExpired})
+			return nil, a.refuse(ctx, &Error{Reason: ReasonExpired, of: v.principal.party()})
 		}
-		a.metrics.tokens.WithLabelValues("true").Inc()
+		a.metrics.cached.Inc()
 		return v.principal, nil
 	}
 	v, err := a.verify(st, token)
@@ -74,7 +78,7 @@ func (a *Authenticator) Token(ctx context.Context, token string) (*Principal, er
 	var bad *Error
 	switch {
 	case errors.As(err, &bad):
-		return nil, a.refuse(bad)
+		return nil, a.refuse(ctx, bad)
 	case err != nil:
 		return nil, err
 	}
@@ -82,7 +86,7 @@ func (a *Authenticator) Token(ctx context.Context, token string) (*Principal, er
 		v.principal.Credential = "token:" + hex.EncodeToString(id[:])
 	}
 	a.tokens.Put(id, v)
-	a.metrics.tokens.WithLabelValues("false").Inc()
+	a.metrics.verified.Inc()
 	return v.principal, nil
 }
 
@@ -94,7 +98,11 @@ func (e *unknownKeyError) Error() string { return "the issuer has no such key" }
 // refetch has a source's keys fetched for a token that names an unknown key, and reports
 // whether they were.
 func (a *Authenticator) refetch(ctx context.Context, src *keySource) bool {
-	ended := src.want(time.Now())
+	defer src.waiting.Add(-1)
+	if src.waiting.Add(1) > maxKeyWaiters {
+		return false
+	}
+	ended := src.want(a.opts.Now())
 	if ended == nil {
 		return false
 	}
@@ -139,14 +147,22 @@ func (a *Authenticator) verify(st *state, token string) (*verified, error) {
 		}
 		return key, nil
 	})
-	switch {
-	case err != nil && parsed != nil && parsed.Method != nil && !slices.Contains(Algorithms, parsed.Method.Alg()):
-		return nil, &Error{Reason: ReasonAlgorithm, Err: err}
-	case err != nil:
-		return nil, tokenError(err)
+	if err != nil {
+		named := party{}
+		if len(st.issuers[c.Issuer]) > 0 {
+			named.issuer = c.Issuer
+		}
+		if errors.Is(err, jwt.ErrTokenInvalidClaims) { // found after the signature was good
+			named.tenant = aud.tenant.ID
+		}
+		if parsed != nil && parsed.Method != nil && !slices.Contains(Algorithms, parsed.Method.Alg()) {
+			return nil, &Error{Reason: ReasonAlgorithm, Err: err, of: named}
+		}
+		return nil, tokenError(err, named)
 	}
 	p := &Principal{
 		Tenant:    aud.tenant,
+		Issuer:    c.Issuer,
 		Scopes:    strings.Fields(c.scope),
 		Client:    c.client,
 		AccountID: c.accountID,
@@ -185,14 +201,16 @@ func (st *state) match(c *claims) (audience, *Error) {
 }
 
 // tokenError is the parser's error as an *Error, or as query.ErrUnavailable.
-func tokenError(err error) error {
+func tokenError(err error, of party) error {
 	var bad *Error
 	var unknown *unknownKeyError
 	switch {
-	case errors.As(err, &bad), errors.Is(err, query.ErrUnavailable):
+	case errors.Is(err, query.ErrUnavailable):
 		return err
+	case errors.As(err, &bad):
+		return &Error{Reason: bad.Reason, Err: bad.Err, of: of}
 	case errors.As(err, &unknown):
-		return &Error{Reason: ReasonSigningKey, Err: unknown}
+		return &Error{Reason: ReasonSigningKey, Err: unknown, of: of}
 	}
 	reason := ReasonMalformed
 	for _, k := range []struct {
@@ -211,5 +229,5 @@ func tokenError(err error) error {
 			break
 		}
 	}
-	return &Error{Reason: reason, Err: err}
+	return &Error{Reason: reason, Err: err, of: of}
 }

@@ -91,6 +91,7 @@ func TestTokenIsAccepted(t *testing.T) {
 					Tenant:     a.Directory().Tenants()[0],
 					Credential: "subject:acme:" + issuer + ":s",
 					Scopes:     []string{"a", "b"},
+					Issuer:     issuer,
 					Client:     true,
 					AccountID:  "abc123",
 					Expires:    exp.Add(auth.Leeway),

@@ -48,6 +48,8 @@ func (d *Dialect) Fail(w http.ResponseWriter, r *http.Request, err error) {
 		code, id, text = http.StatusServiceUnavailable, "SERVICE_UNAVAILABLE", "Service temporarily unavailable"
 	case errors.Is(err, query.ErrMethodNotAllowed):
 		code, id, text = http.StatusMethodNotAllowed, "METHOD_NOT_ALLOWED", "Method not allowed"
+	case errors.Is(err, query.ErrURITooLong):
+		code, id, text = http.StatusRequestURITooLong, "BAD_REQUEST", "Request target too long"
 	case errors.Is(err, query.ErrBodyTooLarge):
 		code, id, text = http.StatusRequestEntityTooLarge, "BAD_REQUEST", "Request body too large"
 	}

@@ -89,6 +89,11 @@ func (d *Dialect) Fail(w http.ResponseWriter, r *http.Request, err error) {
 			Code: "method-not-allowed", Title: "Method not allowed",
 			Detail: "This resource can only be read.",
 		}
+	case errors.Is(err, query.ErrURITooLong):
+		code, f = http.StatusRequestURITooLong, fault{
+			Code: "target-too-long", Title: "URI too long",
+			Detail: "The request's target is too long.",
+		}
 	case errors.Is(err, query.ErrBodyTooLarge):
 		code, f = http.StatusRequestEntityTooLarge, fault{
 			Code: "body-too-large", Title: "Content too large",

@@ -58,8 +58,10 @@ func (d *Dialect) check(w http.ResponseWriter, r *http.Request) error {
 	}
 	switch {
 	case !query.ValidID(p.AccountID):
+		d.auth.Forbid(r.Context(), p, auth.ReasonAccount)
 		return errLinkedIdentity
 	case !p.Has(auth.ScopeUserPINCheck):
+		d.auth.Forbid(r.Context(), p, auth.ReasonScope)
 		return errScope
 	}
 	wait, err := timeout(r.URL)

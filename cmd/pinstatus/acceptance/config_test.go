@@ -48,9 +48,10 @@ type pinType struct {
 }
 
 type apiKey struct {
-	Name   string   `json:"name"`
-	SHA256 string   `json:"sha256"`
-	Scopes []string `json:"scopes"`
+	Name    string     `json:"name"`
+	SHA256  string     `json:"sha256"`
+	Scopes  []string   `json:"scopes"`
+	Expires *time.Time `json:"expires,omitempty"`
 }
 
 type issuer struct {
@@ -88,14 +89,7 @@ func newConfig(tb testing.TB, tenants ...tenant) *config {
 			t.Limits = map[string]int{"requestsPerSecond": 100_000, "waiters": 10_000, "waitersPerAccount": 100}
 		}
 	}
-	point, err := key.PublicKey.Bytes() // 4, X, Y
-	if err != nil {
-		tb.Fatal(err)
-	}
-	b64 := base64.RawURLEncoding.EncodeToString
-	write(tb, filepath.Join(filepath.Dir(c.file), "keys.jwks.json"), map[string]any{"keys": []map[string]string{{
-		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "k1", "x": b64(point[1:33]), "y": b64(point[33:]),
-	}}})
+	c.writeKeys(tb)
 	c.write(tb)
 	for _, t := range c.tenants {
 		c.operators[t.ID] = c.token(t.ID, jwt.MapClaims{"sub": "operator", "scope": "pins:read"})
@@ -107,6 +101,19 @@ func newConfig(tb testing.TB, tenants ...tenant) *config {
 func (c *config) write(tb testing.TB) {
 	tb.Helper()
 	write(tb, c.file, map[string]any{"tenants": c.tenants})
+}
+
+// writeKeys writes the issuers' key set anew.
+func (c *config) writeKeys(tb testing.TB) {
+	tb.Helper()
+	point, err := c.key.PublicKey.Bytes() // 4, X, Y
+	if err != nil {
+		tb.Fatal(err)
+	}
+	b64 := base64.RawURLEncoding.EncodeToString
+	write(tb, filepath.Join(filepath.Dir(c.file), "keys.jwks.json"), map[string]any{"keys": []map[string]string{{
+		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "k1", "x": b64(point[1:33]), "y": b64(point[33:]),
+	}}})
 }
 
 func write(tb testing.TB, file string, v any) {
@@ -132,7 +139,7 @@ func replace(tb testing.TB, file, text string) {
 
 func newAPIKey(name, key string) apiKey {
 	sum := sha256.Sum256([]byte(key))
-	return apiKey{name, hex.EncodeToString(sum[:]), []string{"deliveries:read"}}
+	return apiKey{Name: name, SHA256: hex.EncodeToString(sum[:]), Scopes: []string{"deliveries:read"}}
 }
 
 // apiKeyOf is the API key that every tenant has.

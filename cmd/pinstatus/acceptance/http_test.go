@@ -189,3 +189,13 @@ func (p *process) projected(sequence uint64) {
 		return err
 	})
 }
+
+// trips is how often the query service has asked the store for views.
+func (p *process) trips() float64 {
+	p.tb.Helper()
+	m, err := p.metrics()
+	if err != nil {
+		p.tb.Fatal(err)
+	}
+	return m["pinstatus_redis_read_duration_seconds_count"]
+}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -23,9 +24,8 @@ func newAccess(p *problems) *access {
 }
 
 func (a *access) validate(t *Tenant, path string) {
-	names := map[string]string{}
 	for i := range t.APIKeys {
-		a.key(&t.APIKeys[i], fmt.Sprintf("%s.apiKeys[%d]", path, i), names)
+		a.key(&t.APIKeys[i], fmt.Sprintf("%s.apiKeys[%d]", path, i))
 	}
 	for i := range t.Issuers {
 		a.issuer(&t.Issuers[i], fmt.Sprintf("%s.tokens[%d]", path, i))
@@ -41,26 +41,33 @@ func (a *access) validate(t *Tenant, path string) {
 	}
 }
 
-func (a *access) key(k *APIKey, path string, names map[string]string) {
-	if name(a.problems, path+".name", k.Name, maxKeyName) {
-		if strings.Contains(k.Name, ":") {
-			a.add(path+".name", "must not hold a colon: clients send name:key")
-		}
-		unique(a.problems, names, k.Name, path+".name", "the tenant has a key %q already at %s", k.Name)
+// key checks one API key. Its name may be another's, too: that is how a key is replaced.
+func (a *access) key(k *APIKey, path string) {
+	if name(a.problems, path+".name", k.Name, maxKeyName) && strings.Contains(k.Name, ":") {
+		a.add(path+".name", "must not hold a colon: clients send name:key")
 	}
-	if k.SHA256 == ([32]byte{}) {
+	switch k.SHA256 {
+	case [sha256.Size]byte{}:
 		a.add(path+".sha256", "is required: the SHA-256 of the key in hexadecimal")
-	} else {
+	case sha256.Sum256(nil), sha256.Sum256([]byte("\n")):
+		a.add(path+".sha256", "is the SHA-256 of nothing: the key was empty when it was hashed")
+	default:
 		unique(a.problems, a.keys, hex.EncodeToString(k.SHA256[:]), path+".sha256", "the same key stands already at %s: a key belongs to one tenant, once")
+	}
+	if k.Scopes != nil && len(k.Scopes) == 0 {
+		a.add(path+".scopes", "must name a scope: %s, or be left out for %s", strings.Join(Scopes, " or "), ScopeDeliveriesRead)
 	}
 	scopes := map[string]string{}
 	for i, s := range k.Scopes {
 		path := fmt.Sprintf("%s.scopes[%d]", path, i)
-		if s != ScopeDeliveriesRead && s != ScopePINsRead {
-			a.add(path, "must be %s or %s, not %q", ScopeDeliveriesRead, ScopePINsRead, s)
+		if !slices.Contains(Scopes, s) {
+			a.add(path, "must be %s, not %q", strings.Join(Scopes, " or "), s)
 			continue
 		}
 		unique(a.problems, scopes, s, path, "the scope stands already at %s")
+	}
+	if !k.NotBefore.IsZero() && !k.Expires.IsZero() && !k.NotBefore.Before(k.Expires) {
+		a.add(path+".expires", "must lie after notBefore: the key would never be good")
 	}
 }
 

@@ -43,11 +43,14 @@ type PINType struct {
 	LockDurations []time.Duration // of the first, second, … lock; the last repeats
 }
 
-// APIKey is the credential of a server-side client. The key itself is not kept.
+// APIKey is the credential of a server-side client. The key itself is not kept. Several of a
+// tenant may have one name: the old key of a client and its new one.
 type APIKey struct {
-	Name   string
-	SHA256 [sha256.Size]byte
-	Scopes []string
+	Name      string
+	SHA256    [sha256.Size]byte
+	Scopes    []string  // deliveries:read if nil
+	NotBefore time.Time // when it begins to be good; at once if zero
+	Expires   time.Time // when it ends to be; never if zero
 }
 
 // Issuer is who signs a tenant's tokens. Its keys come from JWKS where that is not nil,
@@ -72,6 +75,9 @@ const (
 	ScopeDeliveriesRead = "deliveries:read"
 	ScopePINsRead       = "pins:read"
 )
+
+// Scopes are all of them.
+var Scopes = []string{ScopeDeliveriesRead, ScopePINsRead}
 
 // NewTenant is a tenant with the default of every member that has one.
 func NewTenant(id string) Tenant {

@@ -48,9 +48,16 @@ func TestLoad(t *testing.T) {
 					Scopes: []string{ScopeDeliveriesRead},
 				},
 				{
-					Name:   "back-office",
-					SHA256: hash(t, "test2"),
-					Scopes: []string{ScopeDeliveriesRead, ScopePINsRead},
+					Name:    "back-office",
+					SHA256:  hash(t, "test2"),
+					Scopes:  []string{ScopeDeliveriesRead, ScopePINsRead},
+					Expires: time.Date(2027, 3, 31, 10, 0, 0, 0, time.UTC),
+				},
+				{
+					Name:      "back-office",
+					SHA256:    hash(t, "test3"),
+					NotBefore: time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC),
+					Expires:   time.Date(2028, 3, 31, 0, 0, 0, 500_000_000, time.UTC),
 				},
 			},
 			Issuers: []Issuer{

@@ -114,6 +114,12 @@ func (r *reader) apiKey(n node) APIKey {
 	if n, ok := o.member("scopes"); ok {
 		k.Scopes = r.texts(n, "a list of scopes")
 	}
+	if n, ok := o.member("notBefore"); ok {
+		k.NotBefore = r.time(n)
+	}
+	if n, ok := o.member("expires"); ok {
+		k.Expires = r.time(n)
+	}
 	return k
 }
 

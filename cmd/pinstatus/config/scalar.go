@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -77,6 +78,27 @@ func (r *reader) duration(n node) time.Duration {
 	}
 	return 0
 }
+
+// time reads a time of RFC 3339. It need not be quoted: its text is taken as written, and
+// not as YAML reads it, which knows dates without a time and times without a zone.
+func (r *reader) time(n node) time.Time {
+	const must = "a time with its zone, like 2027-03-31T00:00:00Z"
+	v := resolve(n.value)
+	if t := tag(v); t != "!!str" && t != "!!timestamp" {
+		r.wrong(n, must)
+		return time.Time{}
+	}
+	at, err := time.Parse(time.RFC3339, v.Value)
+	if err != nil || at.IsZero() || !rfc3339.MatchString(v.Value) {
+		r.wrong(n, must)
+		return time.Time{}
+	}
+	return at.UTC()
+}
+
+// rfc3339 is the form of a time. Package time also takes an hour of one digit, and a comma
+// before a fraction.
+var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`)
 
 // Nearest is the one of names that s is most likely a misspelling of; empty if none is.
 func Nearest(s string, names []string) string {

@@ -38,7 +38,13 @@ func (t *Tenant) query() query.Tenant {
 		})
 	}
 	for _, k := range t.APIKeys {
-		q.APIKeys = append(q.APIKeys, query.APIKey{Name: k.Name, SHA256: k.SHA256, Scopes: slices.Clone(k.Scopes)})
+		q.APIKeys = append(q.APIKeys, query.APIKey{
+			Name:      k.Name,
+			SHA256:    k.SHA256,
+			Scopes:    slices.Clone(k.Scopes),
+			NotBefore: k.NotBefore,
+			Expires:   k.Expires,
+		})
 	}
 	for _, is := range t.Issuers {
 		q.Issuers = append(q.Issuers, query.Issuer{

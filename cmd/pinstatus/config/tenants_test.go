@@ -29,7 +29,14 @@ func TestTenants(t *testing.T) {
 			UserPINType: "Purchase",
 			APIKeys: []query.APIKey{
 				{Name: "support-desk", SHA256: hash(t, "test"), Scopes: []string{"deliveries:read"}},
-				{Name: "back-office", SHA256: hash(t, "test2"), Scopes: []string{"deliveries:read", "pins:read"}},
+				{
+					Name: "back-office", SHA256: hash(t, "test2"), Scopes: []string{"deliveries:read", "pins:read"},
+					Expires: time.Date(2027, 3, 31, 10, 0, 0, 0, time.UTC),
+				},
+				{
+					Name: "back-office", SHA256: hash(t, "test3"),
+					NotBefore: time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC), Expires: time.Date(2028, 3, 31, 0, 0, 0, 500_000_000, time.UTC),
+				},
 			},
 			Issuers: []query.Issuer{
 				{Issuer: "https://id.acme.example/", Audience: "pinstatus", JWKS: jwks},

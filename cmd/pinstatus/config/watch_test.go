@@ -2,8 +2,6 @@ package config
 
 import (
 	"context"
-	"crypto/ed25519"
-	"encoding/base64"
 	"errors"
 	"os"
 	"path/filepath"
@@ -160,6 +158,29 @@ func writeInPlace(tb testing.TB, file, text string) {
 	}
 }
 
+// mount puts a file in place as Kubernetes mounts one: as a link into a folder that is itself
+// a link, to the folder of a version, and is switched.
+func mount(tb testing.TB, file, version, text string) {
+	tb.Helper()
+	dir, name := filepath.Split(file)
+	if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+		tb.Fatal(err)
+	}
+	write(tb, filepath.Join(dir, version, name), text)
+	if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := os.Lstat(file); err == nil {
+		return
+	}
+	if err := os.Symlink(filepath.Join("..data", name), file); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 func TestWatchFollowsChanges(t *testing.T) {
 	const never = 24 * time.Hour
 	for name, write := range map[string]func(tb testing.TB, file, text string){"written in place": writeInPlace, "renamed over": write} {
@@ -179,21 +200,9 @@ func TestWatchFollowsChanges(t *testing.T) {
 		file := filepath.Join(dir, "pinstatus.yaml")
 		publish := func(version, text string) {
 			t.Helper()
-			if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
-				t.Fatal(err)
-			}
-			write(t, filepath.Join(dir, version, "pinstatus.yaml"), text)
-			if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
-				t.Fatal(err)
-			}
-			if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
-				t.Fatal(err)
-			}
+			mount(t, file, version, text)
 		}
 		publish("..1", first)
-		if err := os.Symlink("..data/pinstatus.yaml", file); err != nil {
-			t.Fatal(err)
-		}
 		w := watch(t, file, never).ready()
 		defer w.stop()
 		publish("..2", second)
@@ -255,35 +264,6 @@ func TestWatchFollowsChanges(t *testing.T) {
 			t.Errorf("configuration %v, error %v; want the file's", got, err)
 		}
 	})
-}
-
-func TestWatchKeySet(t *testing.T) {
-	dir, keys := t.TempDir(), t.TempDir()
-	file := filepath.Join(dir, "pinstatus.yaml")
-	jwks := filepath.Join(keys, "jwks.json")
-	key := ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))
-	x := base64.RawURLEncoding.EncodeToString(key[ed25519.SeedSize:]) // its public half
-	set := func(kid string) string {
-		return `{"keys": [{"kty": "OKP", "crv": "Ed25519", "kid": "` + kid + `", "x": "` + x + `"}]}`
-	}
-	write(t, jwks, set("one"))
-	write(t, file, `tenants: [{id: a, pinTypes: [{name: X}], tokens: [{issuer: "https://a.example", audience: a, jwksFile: `+jwks+`}]}]`)
-	w := watch(t, file, 24*time.Hour).ready()
-	defer w.stop()
-
-	write(t, jwks, set("two"))
-	select {
-	case c := <-w.changes:
-		if got := string(c.tenants[0].Issuers[0].JWKS); got != set("two") {
-			t.Errorf("key set %s, want the new one", got)
-		}
-	case <-time.After(30 * time.Second):
-		t.Fatal("no new configuration")
-	}
-	write(t, jwks, "{")
-	w.logged("refused")
-	write(t, jwks, set("two"))
-	w.logged("unchanged")
 }
 
 func TestWatchRefuses(t *testing.T) {

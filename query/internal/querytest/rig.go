@@ -1,5 +1,6 @@
 // Package querytest sets up a whole query service for tests of its dialects: a view store
 // that the test fills, tenants, their credentials, and a server on the loopback address.
+// Every exchange with it is compared with the description of the API.
 package querytest
 
 import (
@@ -22,6 +23,7 @@ import (
 	"github.com/pinstatus/pinstatus/query"
 	"github.com/pinstatus/pinstatus/query/auth"
 	"github.com/pinstatus/pinstatus/query/internal/fakeviews"
+	"github.com/pinstatus/pinstatus/query/openapi/conform"
 )
 
 // The tenants' API keys and issuers. Every key of an issuer is Rig.Key.
@@ -44,6 +46,7 @@ type Rig struct {
 	Addr     string
 
 	transport *http.Transport
+	described *conform.Transport // over transport
 }
 
 // Config changes what a rig is made of.
@@ -54,6 +57,7 @@ type Config struct {
 	Server  func(*query.ServerOptions)       // changes the server's options
 	Service func(*query.Options)             // changes the service's options
 	Idle    bool                             // leaves the service without Run
+	Pipe    *Pipe                            // carries requests; default: the loopback address
 }
 
 // Start makes a rig with dialects made by the functions given, tenants acme and other.
@@ -66,6 +70,10 @@ func Start(tb testing.TB, c Config, dialects ...func(*query.Service, *auth.Authe
 		c.Notices = Down(tb)
 	}
 	r := &Rig{TB: tb, Views: fakeviews.New(), Registry: prometheus.NewPedanticRegistry(), Key: NewKey(tb, "k1", "ES256"), transport: &http.Transport{DisableCompression: true}}
+	if c.Pipe != nil {
+		r.transport.DialContext = c.Pipe.Dial
+	}
+	r.describe(r.transport)
 	o := query.Options{Views: r.Views, Notices: c.Notices, Log: c.Log, Registerer: r.Registry}
 	if c.Service != nil {
 		c.Service(&o)
@@ -91,7 +99,9 @@ func Start(tb testing.TB, c Config, dialects ...func(*query.Service, *auth.Authe
 	}
 	so := query.ServerOptions{Service: r.Service, Log: c.Log, Registerer: r.Registry, Ready: []func() error{r.Auth.Ready}}
 	for _, d := range dialects {
-		so.Dialects = append(so.Dialects, d(r.Service, r.Auth))
+		made := d(r.Service, r.Auth)
+		r.checkRoutes(made)
+		so.Dialects = append(so.Dialects, made)
 	}
 	if c.Server != nil {
 		c.Server(&so)
@@ -99,7 +109,11 @@ func Start(tb testing.TB, c Config, dialects ...func(*query.Service, *auth.Authe
 	if r.Server, err = query.NewServer(so); err != nil {
 		tb.Fatal(err)
 	}
-	r.listen()
+	if c.Pipe != nil {
+		r.serve(c.Pipe)
+	} else {
+		r.listen()
+	}
 	return r
 }
 
@@ -110,10 +124,11 @@ func Tenants(tb testing.TB, key *Key) []query.Tenant {
 	keys := KeySet(tb, key)
 	return []query.Tenant{
 		{
-			ID: "acme",
+			ID:            "acme",
+			PolicyVersion: 1,
 			PINTypes: []query.PINType{
-				{Name: "Parental", Description: "Parental control PIN", Mandatory: true, MaxAttempts: 3},
-				{Name: "Purchase", Description: "Purchase", MaxAttempts: 5},
+				{Name: "Parental", Description: "Parental control PIN", Mandatory: true, MaxAttempts: 3, LockDurations: []time.Duration{20 * time.Second}},
+				{Name: "Purchase", Description: "Purchase", MaxAttempts: 5, LockDurations: []time.Duration{time.Minute, time.Hour}},
 			},
 			APIKeys: []query.APIKey{
 				{Name: "support-desk", SHA256: sha256.Sum256([]byte(AcmeKey)), Scopes: []string{auth.ScopeDeliveriesRead}},
@@ -123,11 +138,12 @@ func Tenants(tb testing.TB, key *Key) []query.Tenant {
 			CORSOrigins: []string{"https://app.acme.example"},
 		},
 		{
-			ID:          "other",
-			PINTypes:    []query.PINType{{Name: "Parental", Description: "Parental", MaxAttempts: 3}},
-			APIKeys:     []query.APIKey{{Name: "key", SHA256: sha256.Sum256([]byte(OtherKey))}},
-			Issuers:     []query.Issuer{{Issuer: Issuer, Audience: "other", JWKS: keys}},
-			CORSOrigins: []string{"https://other.example"},
+			ID:            "other",
+			PolicyVersion: 1,
+			PINTypes:      []query.PINType{{Name: "Parental", Description: "Parental", MaxAttempts: 3, LockDurations: []time.Duration{time.Minute}}},
+			APIKeys:       []query.APIKey{{Name: "key", SHA256: sha256.Sum256([]byte(OtherKey))}},
+			Issuers:       []query.Issuer{{Issuer: Issuer, Audience: "other", JWKS: keys}},
+			CORSOrigins:   []string{"https://other.example"},
 		},
 	}
 }
@@ -163,6 +179,10 @@ func (r *Rig) listen() {
 	if err != nil {
 		r.TB.Fatal(err)
 	}
+	r.serve(l)
+}
+
+func (r *Rig) serve(l net.Listener) {
 	r.Addr = l.Addr().String()
 	served := make(chan error, 1)
 	go func() { served <- r.Server.Serve(l) }()
@@ -207,9 +227,23 @@ func (r *Rig) Do(method, path string, headers ...string) Answer {
 	return a
 }
 
+// Post sends a request with a body.
+func (r *Rig) Post(path, body string, headers ...string) Answer {
+	r.TB.Helper()
+	a, err := r.try(r.TB.Context(), http.MethodPost, path, strings.NewReader(body), headers)
+	if err != nil {
+		r.TB.Fatal(err)
+	}
+	return a
+}
+
 // Try is Do for any goroutine, and until ctx ends.
 func (r *Rig) Try(ctx context.Context, method, path string, headers ...string) (Answer, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://"+r.Addr+path, http.NoBody)
+	return r.try(ctx, method, path, http.NoBody, headers)
+}
+
+func (r *Rig) try(ctx context.Context, method, path string, body io.Reader, headers []string) (Answer, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+r.Addr+path, body)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -217,13 +251,13 @@ func (r *Rig) Try(ctx context.Context, method, path string, headers ...string) (
 		name, value, _ := strings.Cut(h, ": ")
 		req.Header.Add(name, value)
 	}
-	resp, err := r.transport.RoundTrip(req)
+	resp, err := r.described.RoundTrip(req)
 	if err != nil {
 		return Answer{}, err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	return Answer{resp.StatusCode, resp.Header, string(body)}, err
+	content, err := io.ReadAll(resp.Body)
+	return Answer{resp.StatusCode, resp.Header, string(content)}, err
 }
 
 // Hangup closes the connections on which nothing is asked.

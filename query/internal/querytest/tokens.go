@@ -48,6 +48,9 @@ func NewKey(tb testing.TB, id, algorithm string) *Key {
 // Public is the key's public half.
 func (k *Key) Public() crypto.PublicKey { return k.private.Public() }
 
+// Method is how the key signs.
+func (k *Key) Method() jwt.SigningMethod { return jwt.GetSigningMethod(k.Algorithm) }
+
 // JWK is the key's public half as a JSON web key, members added or replaced by extra.
 func (k *Key) JWK(extra map[string]any) map[string]any {
 	b64 := base64.RawURLEncoding.EncodeToString

@@ -1,0 +1,79 @@
+package query
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// A client that asks for far more than its rate, by many connections, still gets its rate:
+// requests that are refused cost nothing.
+func TestRefusedRequestsCostNothing(t *testing.T) {
+	s, _ := newService(t)
+	eager := *acme
+	eager.Limits.RequestsPerSecond = 2000
+	for s.Admit(&eager, "k") == nil { // uses what may come at once
+	}
+	began := time.Now()
+	var admitted atomic.Int64
+	var askers sync.WaitGroup
+	for range 8 {
+		askers.Go(func() {
+			for time.Since(began) < 300*time.Millisecond {
+				if s.Admit(&eager, "k") == nil {
+					admitted.Add(1)
+				}
+			}
+		})
+	}
+	askers.Wait()
+	if want := time.Since(began).Seconds() * 2000 * 0.8; float64(admitted.Load()) < want {
+		t.Errorf("%d requests admitted in %s; want at least %.0f", admitted.Load(), time.Since(began), want)
+	}
+}
+
+// Who waits for as long as Retry-After says is admitted.
+func TestRetryAfterIsEnough(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, _ := newService(t)
+		slow := *acme
+		for _, rate := range []int{1, 2, 3, 7} {
+			slow.Limits.RequestsPerSecond = rate
+			credential := fmt.Sprint(rate)
+			for range 3 {
+				var limit *LimitError
+				for limit == nil {
+					err := s.Admit(&slow, credential)
+					if err != nil && !errors.As(err, &limit) {
+						t.Fatal(err)
+					}
+				}
+				if limit.RetryAfter <= 0 || limit.RetryAfter > time.Second || RetryAfter(limit) != "1" {
+					t.Errorf("%d/s: again after %s, Retry-After: %s; want up to 1s, 1", rate, limit.RetryAfter, RetryAfter(limit))
+				}
+				timer := time.NewTimer(limit.RetryAfter)
+				<-timer.C
+				if err := s.Admit(&slow, credential); err != nil {
+					t.Errorf("%d/s: after %s: %v", rate, limit.RetryAfter, err)
+				}
+			}
+		}
+	})
+}
+
+// However many credentials there are, not more than so many rates are kept.
+func TestRatesAreBounded(t *testing.T) {
+	s, _ := newService(t)
+	for i := range 3 * s.opts.Credentials {
+		if err := s.Admit(acme, fmt.Sprint(i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := s.limiters.Len(); n > s.opts.Credentials {
+		t.Errorf("%d rates are kept; want %d at most", n, s.opts.Credentials)
+	}
+}
