@@ -5,12 +5,15 @@ TOOLS    := $(CURDIR)/.tools
 MODULES  := . charts
 
 # The tools that the targets use, and their versions: here and nowhere else. Each is built
-# from its module into .tools, under a folder named by its version.
+# from its module, or installed from its package, into .tools, under a folder named by its
+# version.
 GOLANGCI_LINT_VERSION := v2.15.0
 BENCHSTAT_VERSION     := v0.0.0-20260908200009-22c9c6c9d4da
+REDOCLY_VERSION       := 2.77.0
 
 GOLANGCI_LINT := $(TOOLS)/golangci-lint@$(GOLANGCI_LINT_VERSION)/golangci-lint
 BENCHSTAT     := $(TOOLS)/benchstat@$(BENCHSTAT_VERSION)/benchstat
+REDOCLY       := $(TOOLS)/redocly@$(REDOCLY_VERSION)/node_modules/.bin/redocly
 
 # What a caller may set: make bench BENCH=Fold COUNT=10, make chaos SEEDS=100000 FAULTS=200
 PKG      ?= ./...
@@ -67,7 +70,9 @@ vet: ## Run go vet
 	@set -e; for module in $(MODULES); do (cd $$module && $(GO) vet ./...); done
 
 .PHONY: lint
-lint: $(GOLANGCI_LINT) ## Run the linters, and check that go.mod is tidy
+lint: $(GOLANGCI_LINT) $(REDOCLY) ## Run the linters, also that of the API's description, and check that go.mod is tidy
+	@echo "lint query/openapi/openapi.yaml"
+	@cd query/openapi && REDOCLY_TELEMETRY=off REDOCLY_SUPPRESS_UPDATE_NOTICE=true $(REDOCLY) lint openapi.yaml
 	@set -e; for module in $(MODULES); do \
 		echo "lint $$module"; \
 		(cd $$module && $(GO) mod tidy -diff && $(GOLANGCI_LINT) run --config $(CURDIR)/.golangci.yml ./...); \
@@ -96,13 +101,16 @@ cover: servers ## Measure the coverage of all packages by all tests: cover.html
 	@$(GO) tool cover -func=cover.out | tail -n 1
 
 .PHONY: tools
-tools: $(GOLANGCI_LINT) $(BENCHSTAT) ## Build the tools into .tools
+tools: $(GOLANGCI_LINT) $(BENCHSTAT) $(REDOCLY) ## Put the tools into .tools
 
 $(GOLANGCI_LINT):
 	GOBIN=$(@D) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
 
 $(BENCHSTAT):
 	GOBIN=$(@D) $(GO) install golang.org/x/perf/cmd/benchstat@$(BENCHSTAT_VERSION)
+
+$(REDOCLY):
+	.ci/redocly $(TOOLS)/redocly@$(REDOCLY_VERSION) $(REDOCLY_VERSION)
 
 .PHONY: clean
 clean: ## Remove what the targets made, the tools too

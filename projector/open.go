@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/pinstatus/pinstatus/consumer"
-	"github.com/pinstatus/pinstatus/projector/fold"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -106,8 +105,7 @@ func (pt *partition) check(ctx context.Context, pos view.Position, s consumer.St
 		return &Alarm{Reason: AlarmPartitions, Detail: fmt.Sprintf(
 			"the position is of views spread over %d partitions, the generation has %d", pos.Partitions, pt.generation.Partitions)}
 	case pos.Codec != view.CodecVersion:
-		return &Alarm{Reason: AlarmCodec, Detail: fmt.Sprintf(
-			"the views are of codec version %d, this projector writes %d: rebuild the views by `pinstatus rebuild`", pos.Codec, view.CodecVersion)}
+		return checkCodec(pos)
 	case pos.Sequence > s.LastSequence:
 		return &Alarm{Reason: AlarmStreamTruncated, Detail: fmt.Sprintf(
 			"the position is %d, the stream ends at %d: it has lost its tail, or was restored", pos.Sequence, s.LastSequence)}
@@ -129,22 +127,6 @@ func (pt *partition) check(ctx context.Context, pos view.Position, s consumer.St
 		return &Alarm{Reason: AlarmStreamTruncated, Detail: fmt.Sprintf(
 			"the message at the position, %d, was received at another time than the one that was folded: "+
 				"the stream has lost its tail and used the sequence again", pos.Sequence)}
-	}
-	return nil
-}
-
-// checkPolicy refuses to fold with a policy that is not at least as new as that of the
-// views.
-func checkPolicy(pos view.Position, p *fold.Policy) error {
-	switch {
-	case p.Version < pos.Policy:
-		return &Alarm{Reason: AlarmPolicyOlder, Detail: fmt.Sprintf(
-			"the configuration's policy has version %d in sum, the views were folded with %d: this configuration is out of date",
-			p.Version, pos.Policy)}
-	case p.Version == pos.Policy && p.Hash != pos.PolicyHash:
-		return &Alarm{Reason: AlarmPolicyConflict, Detail: fmt.Sprintf(
-			"the configuration's policy differs from the one that the views were folded with, and both have version %d in sum: "+
-				"raise the policyVersion of the tenant that changed", p.Version)}
 	}
 	return nil
 }

@@ -28,6 +28,22 @@ func (o *options) operator(f *pflag.FlagSet) {
 
 // backend connects to the servers. It is closed by its user.
 func (o *options) backend(ctx context.Context) (*backend, error) {
+	b, err := o.storedViews(ctx)
+	if err != nil {
+		return nil, err
+	}
+	js, disconnect, err := o.jetStream()
+	if err != nil {
+		b.close()
+		return nil, err
+	}
+	b.jetStream = js
+	b.onClose(disconnect)
+	return b, nil
+}
+
+// storedViews connects to Redis alone.
+func (o *options) storedViews(ctx context.Context) (*backend, error) {
 	if o.redisURL == "" {
 		return nil, errors.New("--redis-url (or " + variable("redis-url") + ") is required")
 	}
@@ -36,21 +52,34 @@ func (o *options) backend(ctx context.Context) (*backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	views, err := redisstore.New(redisstore.Options{Client: client, Prefix: o.redisKeys, Registerer: prometheus.NewRegistry()})
+	b := &backend{close: func() { _ = client.Close() }} // nothing is under way any more
+	b.views, err = redisstore.New(redisstore.Options{Client: client, Prefix: o.redisKeys, Registerer: prometheus.NewRegistry()})
 	if err == nil {
-		err = views.Ping(ctx)
+		err = explainRedis(b.views.Ping(ctx))
 	}
 	if err != nil {
-		return nil, errors.Join(err, client.Close())
+		b.close()
+		return nil, err
 	}
-	js, disconnect, err := o.jetStream()
-	if err != nil {
-		return nil, errors.Join(err, client.Close())
+	return b, nil
+}
+
+// onClose has f called when the backend is closed, before what was connected earlier.
+func (b *backend) onClose(f func()) {
+	earlier := b.close
+	b.close = func() { f(); earlier() }
+}
+
+// explainRedis names the flag that a failed connection to Redis is about.
+func explainRedis(err error) error {
+	var known *flagError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &known):
+		return known
 	}
-	return &backend{jetStream: js, views: views, close: func() {
-		disconnect()
-		_ = client.Close() // nothing is under way any more
-	}}, nil
+	return &flagError{"redis-url", err}
 }
 
 // silent drops what the Redis library logs of its connections: what matters of it comes back

@@ -7,14 +7,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
-	"github.com/pinstatus/pinstatus/consumer/event"
 	"github.com/pinstatus/pinstatus/consumer/letters"
 )
 
@@ -29,74 +26,6 @@ the projector name the same reasons.`,
 	return cmd
 }
 
-// letterFilter are the flags that choose dead letters.
-type letterFilter struct {
-	reasons, tenants, families, sequences []string
-	since, until                          string
-	all                                   bool
-}
-
-func (lf *letterFilter) flags(f *pflag.FlagSet) {
-	f.StringSliceVar(&lf.sequences, "sequence", nil, "only the events with these `sequence`s in the event stream")
-	f.StringSliceVar(&lf.reasons, "reason", nil, "only these `reason`s, such as late or unknown-tenant")
-	f.StringSliceVar(&lf.tenants, "tenant", nil, "only events on subjects of these `tenant`s")
-	f.StringSliceVar(&lf.families, "family", nil, "only events on subjects of these `families`: sms, voice, code, attempt, account")
-	f.StringVar(&lf.since, "since", "", "only letters written since a `time`: RFC 3339, or how long ago, as 90m or 24h")
-	f.StringVar(&lf.until, "until", "", "only letters written before a `time`")
-}
-
-// filter reads the flags, and sequences that are given as arguments.
-func (lf *letterFilter) filter(args []string, now time.Time) (*letters.Filter, error) {
-	f := &letters.Filter{Tenants: lf.tenants, Families: lf.families}
-	for _, reason := range lf.reasons {
-		f.Reasons = append(f.Reasons, event.Reason(reason))
-	}
-	for _, text := range append(lf.sequences, args...) {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil || n == 0 {
-			return nil, fmt.Errorf("%q is no sequence of an event", text)
-		}
-		f.Sequences = append(f.Sequences, n)
-	}
-	var err error
-	if f.Since, err = moment(lf.since, now); err != nil {
-		return nil, fmt.Errorf("--since: %w", err)
-	}
-	if f.Until, err = moment(lf.until, now); err != nil {
-		return nil, fmt.Errorf("--until: %w", err)
-	}
-	return f, nil
-}
-
-// chosen is filter for commands that change something: nobody drops all by leaving out a flag.
-func (lf *letterFilter) chosen(args []string, now time.Time) (*letters.Filter, error) {
-	f, err := lf.filter(args, now)
-	switch {
-	case err != nil:
-		return nil, err
-	case f.Empty() && !lf.all:
-		return nil, errors.New("which dead letters: their sequences, or flags that choose them, or --all")
-	case !f.Empty() && lf.all:
-		return nil, errors.New("--all: there are flags or sequences that choose some")
-	}
-	return f, nil
-}
-
-// moment reads a time, or how long it is ago; the zero time if there is none.
-func moment(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if ago, err := time.ParseDuration(text); err == nil {
-		return now.Add(-ago), nil
-	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("%q is neither a time in RFC 3339 nor a duration", text)
-	}
-	return t, nil
-}
-
 func newListLetters() *cobra.Command {
 	o, lf := &options{}, &letterFilter{}
 	var limit uint64
@@ -106,18 +35,27 @@ func newListLetters() *cobra.Command {
 		Long: `List dead letters, oldest first, and count them by reason. Keys are shown as they are:
 mind who reads along.
 
-With --json each letter is an object on a line of its own.`,
+With --json each letter is an object on a line of its own.
+
+The exit status is 1 if there is no such reason or family, or no dead letter of a sequence
+that was named.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			f, err := lf.filter(nil, time.Now())
 			if err != nil {
 				return err
 			}
 			return o.withLetters(cmd.Context(), func(ctx context.Context, r *letters.Reader, through uint64) error {
-				list := newLetterList(cmd.OutOrStdout(), cmd.ErrOrStderr(), asJSON, limit)
+				if err := known(ctx, r, f, through); err != nil {
+					return err
+				}
+				list := newLetterList(cmd.OutOrStdout(), cmd.ErrOrStderr(), f, asJSON, limit)
 				if err := r.Each(ctx, f, through, list.add); err != nil {
 					return errors.Join(err, list.flush())
 				}
-				return list.end()
+				if err := list.end(); err != nil {
+					return err
+				}
+				return list.missed(cmd.ErrOrStderr())
 			})
 		},
 	}
@@ -202,7 +140,8 @@ It is safe to repeat, also after it was cut off: an event that has been publishe
 is found and not published again. Without --redis-url it learns of the projector's progress
 from change notices, which is how it works with "pinstatus serve".
 
-The exit status is 0 if every event was accepted, else 1.`,
+The exit status is 0 if every event was accepted, else 1; also if there is no dead letter of a
+sequence that was named.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := lf.chosen(args, time.Now())
 			if err != nil {
@@ -238,17 +177,24 @@ func replay(cmd *cobra.Command, f *letters.Filter, o letters.ReplayOptions, asJS
 	if err != nil {
 		return err
 	}
-	counts := letterCounts{}
-	if err := reader.Each(cmd.Context(), f, through, counts.add); err != nil {
+	if err := known(cmd.Context(), reader, f, through); err != nil {
 		return err
 	}
+	chosen := newLetterTally(f)
+	if err := reader.Each(cmd.Context(), f, through, chosen.add); err != nil {
+		return err
+	}
+	missed := chosen.missed(cmd.ErrOrStderr())
 	verb := map[bool]string{true: "would replay ", false: "replaying "}[o.Dry]
-	fmt.Fprintln(cmd.ErrOrStderr(), verb+counts.String())
+	fmt.Fprintln(cmd.ErrOrStderr(), verb+chosen.counts.String())
 	results := newReplayPrinter(cmd.OutOrStdout(), asJSON)
 	if err := r.Replay(cmd.Context(), f, through, results.add); err != nil {
 		return err
 	}
-	return results.end()
+	if err := results.end(); err != nil {
+		return err
+	}
+	return missed
 }
 
 func newDropLetters() *cobra.Command {
@@ -260,25 +206,35 @@ func newDropLetters() *cobra.Command {
 again from the stream, and the cause is still there, they become dead letters once more, for
 as long as dead letters are kept.
 
-It says how many there are and asks before it deletes; --yes is for scripts.`,
+It says how many there are and asks before it deletes; --yes is for scripts.
+
+The exit status is 0 if all were deleted that are chosen, else 1; also if there is no dead
+letter of a sequence that was named.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f, err := lf.chosen(args, time.Now())
 			if err != nil {
 				return err
 			}
 			return o.withLetters(cmd.Context(), func(ctx context.Context, r *letters.Reader, through uint64) error {
-				counts := letterCounts{}
-				if err := r.Each(ctx, f, through, counts.add); err != nil {
+				if err := known(ctx, r, f, through); err != nil {
 					return err
 				}
-				if counts.total() > 0 {
-					fmt.Fprintln(cmd.ErrOrStderr(), "dropping "+counts.String())
+				chosen := newLetterTally(f)
+				if err := r.Each(ctx, f, through, chosen.add); err != nil {
+					return err
+				}
+				missed := chosen.missed(cmd.ErrOrStderr())
+				if chosen.counts.total() > 0 {
+					fmt.Fprintln(cmd.ErrOrStderr(), "dropping "+chosen.counts.String())
 					if err := confirm(cmd, yes); err != nil {
 						return err
 					}
 				}
 				dropped, err := r.Drop(ctx, f, through)
-				return errors.Join(err, printDropped(cmd.OutOrStdout(), dropped, asJSON))
+				if err := errors.Join(err, printDropped(cmd.OutOrStdout(), dropped, asJSON)); err != nil {
+					return err
+				}
+				return missed
 			})
 		},
 	}

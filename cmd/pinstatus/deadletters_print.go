@@ -78,14 +78,14 @@ type letterList struct {
 	table       *tabwriter.Writer
 	limit       uint64 // 0 for none
 	listed      uint64
-	counts      letterCounts
+	*letterTally
 }
 
 // Columns are aligned over so many lines.
 const alignedLines = 500
 
-func newLetterList(out, errOut io.Writer, asJSON bool, limit uint64) *letterList {
-	list := &letterList{out: out, errOut: errOut, limit: limit, counts: letterCounts{}}
+func newLetterList(out, errOut io.Writer, f *letters.Filter, asJSON bool, limit uint64) *letterList {
+	list := &letterList{out: out, errOut: errOut, limit: limit, letterTally: newLetterTally(f)}
 	if asJSON {
 		list.json = json.NewEncoder(out)
 	} else {
@@ -95,7 +95,9 @@ func newLetterList(out, errOut io.Writer, asJSON bool, limit uint64) *letterList
 }
 
 func (t *letterList) add(l *letters.Letter) error {
-	t.counts[l.Reason]++
+	if err := t.letterTally.add(l); err != nil {
+		return err
+	}
 	if t.limit > 0 && t.listed >= t.limit {
 		return nil
 	}

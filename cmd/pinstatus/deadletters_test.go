@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	stdcmp "cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -221,15 +222,67 @@ func TestDeadLetterMistakes(t *testing.T) {
 		"show 0":                           `"0" is no sequence of an event`,
 		"list --since yesterday":           `--since: "yesterday" is neither a time in RFC 3339 nor a duration`,
 		"list --until 2026-01-01":          `--until: "2026-01-01" is neither a time in RFC 3339 nor a duration`,
+		"list --since 1h --until 90m":      "--since is not before --until",
 		"list --nats-url nats://0.0.0.0:1": "no NATS server answers at nats://0.0.0.0:1 (--nats-url)",
 	} {
 		if _, _, err := runCommand(t, newDeadLetters(), "", strings.Fields(args)...); err == nil || err.Error() != want {
 			t.Errorf("%s: got %v, want %s", args, err, want)
 		}
 	}
+}
+
+// What there is none of, for certain a slip of the hand, must not look like nothing to do.
+func TestDeadLettersThatThereAreNot(t *testing.T) {
 	b := newLetterBroker(t)
-	if _, _, err := b.letters(t, "show", "5"); err == nil || err.Error() != "there is no dead letter of event 5" {
-		t.Errorf("got %v", err)
+	b.send(t, "sms.acme.a", "no JSON", nil)
+	b.Step()
+	b.send(t, "sms.acme.b", "no JSON", nil) // later
+	if _, err := b.js.PublishMsg(t.Context(), &nats.Msg{
+		Subject: "pinstatus.dlq.fax.acme.90", Header: nats.Header{consumer.HeaderReason: {"newer"}},
+	}); err != nil {
+		t.Fatal(err)
+	}
+	const (
+		reasons = `--reason: there is no reason "nonsense": the reasons are oversize, not-utf8, malformed, invalid, unknown-type, ` +
+			`unknown-status, unknown-tenant, unknown-pin-type, subject-mismatch, too-many-entries, late`
+		families = `--family: there is no family "nonsense": the families are sms, voice, code, attempt, account`
+	)
+	for _, tt := range []struct {
+		args, out, errOut, err string
+	}{
+		{args: "list --reason late,nonsense", err: reasons},
+		{args: "list --family nonsense", err: families},
+		{args: "replay --reason nonsense --wait 0", err: reasons},
+		{args: "replay --family nonsense --wait 0", err: families},
+		{args: "drop --reason nonsense --yes", err: reasons},
+		{args: "drop --family nonsense --yes", err: families},
+		{args: "show 5", err: "there is no dead letter of event 5"},
+		{
+			args: "list --sequence 7,5,7 --json", err: "exit status 1",
+			errOut: "pinstatus: there is no dead letter of event 5\npinstatus: there is no dead letter of event 7\n",
+		},
+		{
+			args: "list --sequence 1 --reason late", err: "exit status 1", out: "0 dead letters\n",
+			errOut: "pinstatus: there is no dead letter of event 1 that the flags choose\n",
+		},
+		{
+			args: "replay 1 5 --dry-run", err: "exit status 1", out: "1: would-send\nwould-send 1\n",
+			errOut: "pinstatus: there is no dead letter of event 5\nwould replay 1 dead letter: malformed 1\n",
+		},
+		// Those of a newer release, and nothing of what is known.
+		{args: "list --reason newer --family fax --json --limit 1 --until 1h"},
+		{args: "list --reason late --family voice", out: "0 dead letters\n"},
+		{args: "drop --reason newer --yes", out: "dropped 1\n", errOut: "dropping 1 dead letter: newer 1\n"},
+		{args: "list --reason newer", err: strings.ReplaceAll(reasons, "nonsense", "newer")},
+		{
+			args: "drop 1 5 --yes", err: "exit status 1", out: "dropped 1\n",
+			errOut: "pinstatus: there is no dead letter of event 5\ndropping 1 dead letter: malformed 1\n",
+		},
+	} {
+		out, errOut, err := b.letters(t, strings.Fields(tt.args)...)
+		if out != tt.out || errOut != tt.errOut || fmt.Sprint(err) != stdcmp.Or(tt.err, "<nil>") {
+			t.Errorf("%s: got %q, %q, %v\nwant %q, %q, %s", tt.args, out, errOut, err, tt.out, tt.errOut, tt.err)
+		}
 	}
 }
 

@@ -33,8 +33,13 @@ func shared() *pflag.FlagSet {
 	o.limits(f)
 	o.project(f)
 	o.logging(f)
+	new(asking).flags(f)
 	return f
 }
+
+// lineOnly annotates a flag that is like a shared one by its name, and is taken from the command
+// line alone.
+const lineOnly = "line-only"
 
 // fromEnvironment sets every shared flag of a command that the command line does not give
 // from its variable. An empty variable is as good as none.
@@ -43,7 +48,7 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) string) error {
 	shared().VisitAll(func(s *pflag.Flag) {
 		name := variable(s.Name)
 		f, value := flags.Lookup(s.Name), lookup(name)
-		if f == nil || f.Changed || value == "" {
+		if f == nil || f.Changed || value == "" || f.Annotations[lineOnly] != nil {
 			return
 		}
 		if err := flags.Set(f.Name, value); err != nil {

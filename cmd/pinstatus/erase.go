@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,10 +26,9 @@ import (
 type eraseOptions struct {
 	options
 
-	tenant    string
-	snapshots string // folder; empty if there is none
-	wait      time.Duration
-	json      bool
+	tenant string
+	wait   time.Duration
+	json   bool
 }
 
 func newErase() *cobra.Command {
@@ -79,6 +79,15 @@ func (o *eraseOptions) run(cmd *cobra.Command, kind erase.Kind, ids []string) er
 	if o.tenant == "" {
 		return errors.New("--tenant is required")
 	}
+	if slices.Contains(ids, "") {
+		return errors.New("an ID is empty")
+	}
+	if len(ids) > 1 && slices.Contains(ids, fromInput) {
+		return errors.New("- stands for the ids of standard input, and alone")
+	}
+	if err := o.snapshotsThere(); err != nil {
+		return err
+	}
 	t, err := o.tool(cmd.Context())
 	if err != nil {
 		return err
@@ -109,9 +118,12 @@ func (o *eraseOptions) run(cmd *cobra.Command, kind erase.Kind, ids []string) er
 	return flush()
 }
 
+// fromInput in the place of ids has them read from standard input.
+const fromInput = "-"
+
 // eachID calls visit with the ids that are given, or with those of the lines of in.
 func eachID(args []string, in io.Reader, visit func(string) error) error {
-	if len(args) != 1 || args[0] != "-" {
+	if args[0] != fromInput {
 		for _, id := range args {
 			if err := visit(id); err != nil {
 				return err
@@ -119,18 +131,22 @@ func eachID(args []string, in io.Reader, visit func(string) error) error {
 		}
 		return nil
 	}
-	lines := bufio.NewScanner(in)
+	lines, found := bufio.NewScanner(in), false
 	for lines.Scan() {
 		id := strings.TrimSuffix(lines.Text(), "\r")
 		if id == "" {
 			continue
 		}
+		found = true
 		if err := visit(id); err != nil {
 			return err
 		}
 	}
 	if err := lines.Err(); err != nil {
 		return fmt.Errorf("standard input: %w", err)
+	}
+	if !found { // whoever made the list has failed, perhaps
+		return errors.New("standard input: no ids")
 	}
 	return nil
 }

@@ -56,15 +56,18 @@ account bob: erased from the views by event 6; 2 events and 1 dead letter delete
 		{"code x", "--tenant is required"},
 		{"code x --tenant other", "the erasing event 8 is a dead letter: unknown-tenant (tenant): nothing is erased"},
 		{"code x --tenant a.b", `code "x" of tenant "a.b": invalid: tenant`},
+		{"code - --tenant acme", "standard input: no ids"},
+		{"account alice - --tenant acme", "- stands for the ids of standard input, and alone"},
 		{"code", "requires at least 1 arg(s), only received 0"},
-		{
-			"code x --tenant acme --snapshot-dir /no/such",
-			"erased from streams and views; look into the snapshots: --snapshot-dir: open /no/such: no such file or directory: run the command again",
-		},
+		{"code x --tenant acme --snapshot-dir /no/such", "--snapshot-dir: open /no/such: no such file or directory"},
 	} {
 		if _, err := run("", strings.Fields(tt.args)...); err == nil || err.Error() != tt.want {
 			t.Errorf("%s: got %v, want %s", tt.args, err, tt.want)
 		}
+	}
+	if out, errOut, err := runCommand(t, newErase(), "", "account", "alice", "", "--tenant", "acme", "--nats-url", b.url); err == nil ||
+		err.Error() != "an ID is empty" || out+errOut != "" {
+		t.Errorf("an empty ID: %v, and %q", err, out+errOut)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 )
 
@@ -23,10 +24,14 @@ type exitCode int
 
 func (c exitCode) Error() string { return fmt.Sprintf("exit status %d", int(c)) }
 
+// failsWith annotates a command whose failures, misspelt flags among them, have an exit status
+// of their own, because 1 says something else.
+const failsWith = "fails-with"
+
 func run(ctx context.Context, args []string, in *os.File, out, errOut *os.File) int {
 	root := newRoot(in, out, errOut)
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	cmd, err := root.ExecuteContextC(ctx)
 	var code exitCode
 	switch {
 	case err == nil:
@@ -35,6 +40,9 @@ func run(ctx context.Context, args []string, in *os.File, out, errOut *os.File) 
 		return int(code)
 	default:
 		fmt.Fprint(errOut, tell(err))
+		if code, err := strconv.Atoi(cmd.Annotations[failsWith]); err == nil {
+			return code
+		}
 		return 1
 	}
 }

@@ -73,10 +73,16 @@ func (o *options) jetStream() (jetstream.JetStream, func(), error) {
 	nc, err := nats.Connect(list, append(secured, nats.Name("pinstatus"), nats.Timeout(5*time.Second))...)
 	switch {
 	case errors.Is(err, nats.ErrNoServers):
-		return nil, nil, fmt.Errorf("no NATS server answers at %s (--nats-url)", redacted(all))
+		return nil, nil, &notConnected{fmt.Errorf("no NATS server answers at %s (--nats-url)", redacted(all))}
 	case err != nil:
-		return nil, nil, o.explainNATS(err)
+		return nil, nil, &notConnected{o.explainNATS(err)}
 	}
 	js, err := jetstream.New(nc)
 	return js, nc.Close, err
 }
+
+// notConnected is why there is no connection to NATS although the flags can be understood.
+type notConnected struct{ err error }
+
+func (e *notConnected) Error() string { return e.err.Error() }
+func (e *notConnected) Unwrap() error { return e.err }

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,24 +21,42 @@ func newPartitions() *cobra.Command {
 		Use: "partitions", Short: "Show owner, position and lag of every partition", Args: cobra.NoArgs,
 		Long: `Show, for every partition of the serving generation: the projector that owns it and for how
 long its lease still holds, the stream sequence up to which its views include every event,
-and how far that is behind the stream.
+how far that is behind the stream, and how long the oldest event that its views lack has been
+waiting in the stream, by the broker's clock. With < before it that is the most that it can
+be: it is so where stream and views have different numbers of partitions.
 
 It reads and changes nothing. What keeps a partition from going on stands in its owner's
-/partitions, /readyz and log.`,
+/partitions, /readyz and log. Where NATS does not answer it shows what Redis knows.
+
+The exit status is 0 if all is known, 2 if some is not and shown as ?, else 1.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			b, err := o.backend(cmd.Context())
+			b, err := o.storedViews(cmd.Context())
 			if err != nil {
 				return err
 			}
 			defer b.close()
-			overview, err := b.partitions(cmd.Context())
+			js, disconnect, err := o.jetStream()
+			var away *notConnected
+			switch {
+			case err == nil:
+				b.jetStream = js
+				b.onClose(disconnect)
+			case !errors.As(err, &away):
+				return err
+			}
+			overview, err := b.partitions(cmd.Context(), err)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				return json.NewEncoder(cmd.OutOrStdout()).Encode(overview)
+				err = json.NewEncoder(cmd.OutOrStdout()).Encode(overview)
+			} else {
+				err = overview.write(cmd.OutOrStdout(), cmd.ErrOrStderr())
 			}
-			return overview.write(cmd.OutOrStdout())
+			if err == nil && !overview.whole() {
+				return exitCode(exitCannotTell)
+			}
+			return err
 		},
 	}
 	o.operator(cmd.Flags())
@@ -51,29 +67,28 @@ It reads and changes nothing. What keeps a partition from going on stands in its
 // overview is where all partitions stand.
 type overview struct {
 	view.Serving
-	StreamPartitions int               `json:"streamPartitions"`
-	StreamLast       uint64            `json:"streamLastSequence"`
+	StreamPartitions int               `json:"streamPartitions,omitempty"`
+	StreamLast       *uint64           `json:"streamLastSequence,omitempty"`
+	StreamError      string            `json:"streamError,omitempty"` // why nothing is known of the stream
 	All              []partitionStatus `json:"all"`
 }
 
+// partitionStatus is where a partition stands. What is not known is nil.
 type partitionStatus struct {
-	Partition    int     `json:"partition"`
-	Owner        string  `json:"owner,omitempty"`
-	LeaseSeconds float64 `json:"leaseSeconds,omitempty"`
-	Position     uint64  `json:"position"`
-	Lag          uint64  `json:"lag"`                  // sequences of the stream behind which the position is
-	LagSeconds   float64 `json:"lagSeconds,omitempty"` // between the broker's receipt of what was last folded, and of the stream's last
-	State        string  `json:"state"`
-	Error        string  `json:"error,omitempty"`
+	Partition    int      `json:"partition"`
+	Owner        string   `json:"owner,omitempty"`
+	LeaseSeconds float64  `json:"leaseSeconds,omitempty"`
+	Position     *uint64  `json:"position,omitempty"`
+	Lag          *uint64  `json:"lag,omitempty"`        // sequences of the stream behind which the position is
+	LagSeconds   *float64 `json:"lagSeconds,omitempty"` // how long the oldest event that the views lack has been in the stream; 0 if they lack none
+	LagAtMost    bool     `json:"lagAtMost,omitempty"`  // LagSeconds is the most that it can be
+	State        string   `json:"state"`
+	Error        string   `json:"error,omitempty"`
 }
 
 // partitions reads where all partitions stand. A partition that cannot be read says so; the
-// others do not wait for it.
-func (b *backend) partitions(ctx context.Context) (*overview, error) {
-	stream, err := consumer.Describe(ctx, b.jetStream)
-	if err != nil {
-		return nil, err
-	}
+// others do not wait for it. Away is why there is no connection to NATS.
+func (b *backend) partitions(ctx context.Context, away error) (*overview, error) {
 	serving, err := b.views.Serving(ctx)
 	if err != nil {
 		return nil, err
@@ -86,33 +101,70 @@ func (b *backend) partitions(ctx context.Context) (*overview, error) {
 	if len(leases) != serving.Partitions {
 		return nil, fmt.Errorf("leases: %w", leasesErr)
 	}
-	o := &overview{Serving: serving, StreamPartitions: stream.Partitions, StreamLast: stream.LastSequence}
+	o := &overview{Serving: serving}
+	var stream *consumer.Stream // nil if nothing is known of it
+	if away == nil {
+		var found consumer.Stream
+		if found, away = consumer.Describe(ctx, b.jetStream); away == nil {
+			stream = &found
+			o.StreamPartitions, o.StreamLast = found.Partitions, &found.LastSequence
+		}
+	}
+	if away != nil {
+		o.StreamError = away.Error()
+	}
 	for p, lease := range leases {
 		bounded, cancel := context.WithTimeout(ctx, 5*time.Second)
 		pos, _, err := b.views.Load(bounded, serving.Generation, p, nil)
 		cancel()
-		o.All = append(o.All, statusOf(p, lease, pos, err, &stream))
+		s := partitionStatus{Partition: p, Owner: lease.Owner, LeaseSeconds: lease.Remaining.Seconds(), State: "unknown"}
+		if err == nil {
+			s.Position, s.State = &pos.Sequence, stateOf(pos, stream)
+			err = b.lag(ctx, &s, serving.Partitions, pos, stream)
+		}
+		if err != nil {
+			s.Error = err.Error()
+		}
+		o.All = append(o.All, s)
 	}
-	return o, nil
+	return o, ctx.Err()
 }
 
-func statusOf(p int, lease view.Lease, pos view.Position, err error, stream *consumer.Stream) partitionStatus {
-	s := partitionStatus{
-		Partition: p, Owner: lease.Owner, LeaseSeconds: lease.Remaining.Seconds(),
-		Position: pos.Sequence, State: stateOf(pos, stream),
+// lag finds out how far a partition is behind the stream, as far as that can be said.
+func (b *backend) lag(ctx context.Context, s *partitionStatus, partitions int, pos view.Position, stream *consumer.Stream) error {
+	if stream == nil || pos.Stream != stream.Created {
+		return nil
 	}
+	behind := stream.LastSequence - min(stream.LastSequence, pos.Sequence)
+	s.Lag = &behind
+	if behind == 0 {
+		s.LagSeconds = new(0.0)
+		return nil
+	}
+	oldest, exact, err := consumer.Waiting(ctx, b.jetStream, *stream, partitions, s.Partition, pos.Sequence)
 	if err != nil {
-		s.State, s.Error = "unknown", err.Error()
-		return s
+		return err
 	}
-	if pos.Stream != stream.Created {
-		return s
+	if oldest == (consumer.Mark{}) {
+		s.LagSeconds = new(0.0)
+		return nil
 	}
-	s.Lag = stream.LastSequence - min(stream.LastSequence, pos.Sequence)
-	if behind := time.Duration(stream.Last.Received - pos.Witness); s.Lag > 0 && pos.Witness > 0 && behind > 0 {
-		s.LagSeconds = behind.Seconds()
+	end, err := streamEnd{b.jetStream}.End(ctx) // for the time by the broker's clock
+	if err != nil {
+		return err
 	}
-	return s
+	s.LagSeconds, s.LagAtMost = new(max(0, end.At.Sub(time.Unix(0, oldest.Received)).Seconds())), !exact
+	return nil
+}
+
+// whole reports whether all is known.
+func (o *overview) whole() bool {
+	for _, p := range o.All {
+		if p.Error != "" {
+			return false
+		}
+	}
+	return o.StreamError == ""
 }
 
 // stateOf is what a position record says of its views, in a word or two.
@@ -120,7 +172,7 @@ func stateOf(pos view.Position, stream *consumer.Stream) string {
 	switch {
 	case pos == view.Position{}:
 		return "no views"
-	case pos.Stream != stream.Created:
+	case stream != nil && pos.Stream != stream.Created:
 		return "of another stream"
 	case pos.Restoring != "":
 		return "restoring"
@@ -130,43 +182,4 @@ func stateOf(pos view.Position, stream *consumer.Stream) string {
 		return "sealed"
 	}
 	return "whole"
-}
-
-func (o *overview) write(out io.Writer) error {
-	generation := fmt.Sprintf("Generation %d of %d partitions", o.Number, o.Partitions)
-	if o.Next != (view.Generation{}) {
-		generation += fmt.Sprintf(", generation %d of %d partitions is being filled", o.Next.Number, o.Next.Partitions)
-	}
-	if o.StreamPartitions != o.Partitions {
-		generation += fmt.Sprintf("; the stream spreads keys over %d", o.StreamPartitions)
-	}
-	fmt.Fprintf(out, "%s. The stream's last sequence is %d.\n\n", generation, o.StreamLast)
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(w, "partition\tposition\tlag\tseconds\tlease\tstate\t  owner")
-	owners := map[string]int{}
-	for _, p := range o.All {
-		owner, lease := "-", "-"
-		if p.Owner != "" {
-			owner, lease = p.Owner, fmt.Sprintf("%.1fs", p.LeaseSeconds)
-			owners[p.Owner]++
-		}
-		fmt.Fprintf(w, "%d\t%d\t%d\t%.1f\t%s\t%s\t  %s\n", p.Partition, p.Position, p.Lag, p.LagSeconds, lease, p.State, owner)
-	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
-	for _, p := range o.All {
-		if p.Error != "" {
-			fmt.Fprintf(out, "partition %d: %s\n", p.Partition, p.Error)
-		}
-	}
-	_, err := fmt.Fprintf(out, "\n%d %s.\n", len(owners), plural(len(owners), "projector"))
-	return err
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return noun
-	}
-	return noun + "s"
 }

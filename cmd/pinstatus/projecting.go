@@ -49,7 +49,8 @@ func (s *service) startProjector(dir *snapshot.Dir) (*projector.Projector, error
 	worker := projector.NewWorker(p, c, s.streamPartitions)
 	owner := ownerID()
 	leases, err := lease.New(lease.Options{
-		Store: s.store, Generations: worker, Work: worker, Able: s.connected, Fresh: s.fresh, Owner: owner,
+		Store: s.store, Generations: worker, Work: worker, Owner: owner,
+		Able: s.connected, Unfit: p.Unfit, Fresh: s.fresh,
 		LeaseTime: s.opts.leaseTime, StopTime: drainWithin + time.Second,
 		Log: s.log, Registerer: s.reg,
 	})

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"github.com/pinstatus/pinstatus/projector/audit"
 	"github.com/pinstatus/pinstatus/projector/rebuild"
 	"github.com/pinstatus/pinstatus/projector/snapshot"
+	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 // rebuildOptions are the flags of rebuild.
@@ -38,13 +40,15 @@ one, and out of views that are damaged or of another stream.
 
 It can be interrupted at any time, and goes on where it was when it is run again; --abort
 gives it up and drops what it made. Only while the last events are brought over, for a moment,
-an interruption waits.
+an interruption waits. Once the new views serve, only the old ones are left to be dropped, after
+--grace: if that is interrupted, the next rebuild drops them, does no more, and exits with 1.
 
 If partitions, policy and codec stay as they are, the new views must be equal to the old
 ones: if they differ, the old ones go on to serve and the exit status is 1, unless
 --accept-differences is given. Views that cannot be read at all do not count.
 
-After a change of the number of partitions the stream gets it too, by
+Another number of partitions is asked for by --partitions; it is not taken from
+PINSTATUS_PARTITIONS, nor from the stream. After the change the stream gets it too, by
 "pinstatus streams apply --partitions N --force"; until then projectors read every event.
 
 The exit status is 0 if the new views serve and the old ones are gone, or after --abort the new
@@ -55,7 +59,8 @@ ones; else 1.`,
 	o.operator(f)
 	o.configured(f, "required")
 	o.restoring(f)
-	f.IntVar(&o.views, "partitions", 0, "`number` of partitions of the new generation (default: as many as the stream's)")
+	f.IntVar(&o.views, "partitions", 0, "`number` of partitions of the new generation (default: as many as now)")
+	f.Lookup("partitions").Annotations = map[string][]string{lineOnly: {"true"}}
 	f.DurationVar(&o.grace, "grace", time.Minute, "`time` after the change before the old views are dropped")
 	f.BoolVar(&o.abort, "abort", false, "give up a rebuild that has not changed over yet")
 	f.BoolVar(&o.accept, "accept-differences", false, "change over although views differ that should not")
@@ -64,6 +69,9 @@ ones; else 1.`,
 }
 
 func (o *rebuildOptions) run(cmd *cobra.Command) error {
+	if err := o.snapshotsThere(); err != nil {
+		return err
+	}
 	policy, err := o.policy()
 	if err != nil {
 		return err
@@ -89,6 +97,11 @@ func (o *rebuildOptions) run(cmd *cobra.Command) error {
 	if o.snapshots != "" {
 		r.Snapshots = snapshot.NewDir(o.snapshots, log)
 	}
+	if r.Partitions == 0 && !o.abort {
+		if r.Partitions, err = partitionsNow(cmd.Context(), b.views); err != nil {
+			return err
+		}
+	}
 	progress := newLive(cmd.ErrOrStderr())
 	defer progress.done()
 	if o.json {
@@ -103,6 +116,16 @@ func (o *rebuildOptions) run(cmd *cobra.Command) error {
 	sum, err := do(cmd.Context(), r)
 	progress.done()
 	return o.conclude(cmd, sum, err)
+}
+
+// partitionsNow is the number of partitions of a rebuild that asks for none: that of the views
+// which serve, whatever the stream's may be, or what was begun with; 0 if there are no views.
+func partitionsNow(ctx context.Context, views servedViews) (int, error) {
+	serving, err := views.Serving(ctx)
+	if serving.Next != (view.Generation{}) {
+		return serving.Next.Partitions, err
+	}
+	return serving.Partitions, err
 }
 
 // tellRebuild prints what is going to be done, and how far it has come, for people.
@@ -156,10 +179,13 @@ func tellRebuildJSON(out *json.Encoder, r *rebuild.Options) {
 	r.Differ = func(d *audit.Difference) { _ = out.Encode(map[string]any{"difference": d}) }
 }
 
+// conclude prints what came of it. Its error says what is left to do.
 func (o *rebuildOptions) conclude(cmd *cobra.Command, sum *rebuild.Summary, err error) error {
-	if err == nil && !o.abort && sum.Plan.Action == rebuild.ActionFinish {
-		err = errors.New("what was interrupted is finished, and nothing else has been done: run this again for a new rebuild")
+	if sum != nil && sum.Changed && sum.Plan.Action != rebuild.ActionFinish && sum.Plan.New.Partitions != sum.Plan.Stream.Partitions {
+		sum.ApplyPartitions = sum.Plan.New.Partitions // also where it was interrupted behind the change
 	}
+	ended := err == nil
+	err = o.explain(cmd.Context(), sum, err)
 	if o.json {
 		result := map[string]any{"summary": sum, "ok": err == nil}
 		if err != nil {
@@ -173,16 +199,33 @@ func (o *rebuildOptions) conclude(cmd *cobra.Command, sum *rebuild.Summary, err 
 		}
 		return nil
 	}
+	if ended || sum != nil && sum.Changed {
+		writeSummary(cmd.OutOrStdout(), sum)
+	}
+	return err
+}
+
+// explain says of an end that is not the one that was asked for what to do now.
+func (o *rebuildOptions) explain(ctx context.Context, sum *rebuild.Summary, err error) error {
 	switch {
+	case err == nil && !o.abort && sum.Plan.Action == rebuild.ActionFinish:
+		return errors.New("what was interrupted is finished, and no views were made anew: if that is wanted, run this again")
 	case errors.Is(err, rebuild.ErrDiffer):
 		return fmt.Errorf("%w: generation %d serves on. Look at them, then run this again with --accept-differences, or with --abort", err, sum.Plan.Old.Number)
-	case sum != nil && stopped(cmd.Context(), err):
-		return errors.New(`interrupted: "pinstatus rebuild" goes on from here, "pinstatus rebuild --abort" gives it up`)
-	case err != nil:
+	case !stopped(ctx, err):
 		return err
+	case sum == nil:
+		return errors.New("interrupted: nothing has been done")
+	case sum.Changed:
+		serving, gone := sum.Plan.New.Number, sum.Plan.Old.Number
+		if sum.Plan.Action == rebuild.ActionFinish {
+			serving, gone = gone, serving
+		}
+		return fmt.Errorf(`interrupted: generation %d serves, and generation %d is there still: "pinstatus rebuild" drops it, and does no more`, serving, gone)
+	case o.abort || sum.Plan.Action == rebuild.ActionFinish:
+		return errors.New(`interrupted: "pinstatus rebuild --abort" goes on from here`)
 	}
-	writeSummary(cmd.OutOrStdout(), sum)
-	return nil
+	return errors.New(`interrupted: "pinstatus rebuild" goes on from here, "pinstatus rebuild --abort" gives it up`)
 }
 
 func writeSummary(out io.Writer, s *rebuild.Summary) {
@@ -204,5 +247,7 @@ func writeSummary(out io.Writer, s *rebuild.Summary) {
 		fmt.Fprintf(out, "now give the stream %d partitions too: pinstatus streams apply --partitions %d --force\n"+
 			"(until then projectors read every event, and throw away what is not theirs)\n", s.ApplyPartitions, s.ApplyPartitions)
 	}
-	fmt.Fprintf(out, "done in %s\n", s.Took.Round(time.Millisecond))
+	if s.Dropped {
+		fmt.Fprintf(out, "done in %s\n", s.Took.Round(time.Millisecond))
+	}
 }

@@ -2,10 +2,13 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -132,6 +135,101 @@ func TestRebuild(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &last); err != nil || code != 0 || !last.OK || !last.Summary.Changed || !last.Summary.Dropped {
 		t.Errorf("exit status %d, output %q, %v; want 0 and a summary", code, out, err)
+	}
+}
+
+// Another number of partitions has to be asked for: neither the stream's nor a variable that
+// other commands take makes a rebuild for a policy one of these.
+func TestRebuildKeepsThePartitions(t *testing.T) {
+	r, flags := viewsAtRest(t)
+	t.Setenv("PINSTATUS_PARTITIONS", "8")
+	rebuild := func(want view.Generation, args ...string) (code int, errOut string) {
+		t.Helper()
+		code, out, errOut := command(t, slices.Concat([]string{"rebuild", "--grace", "10ms"}, args, flags)...)
+		if got := r.Serving().Generation; got != want {
+			t.Errorf("%v: generation %+v serves, want %+v; %s%s", args, got, want, out, errOut)
+		}
+		return code, errOut
+	}
+	if code, errOut := rebuild(view.Generation{Number: 2, Partitions: 4}); code != 0 {
+		t.Errorf("exit status %d, %s", code, errOut)
+	}
+	if code, errOut := rebuild(view.Generation{Number: 3, Partitions: 8}, "--partitions", "8"); code != 0 {
+		t.Errorf("exit status %d, %s", code, errOut)
+	}
+	// The stream has the former number still.
+	if code, errOut := rebuild(view.Generation{Number: 3, Partitions: 8}); code != 1 || !strings.Contains(errOut, "spread over 4 partitions and the views over 8") {
+		t.Errorf("exit status %d, %s; want 1, as it is not said which it is to be", code, errOut)
+	}
+	if err := consumer.Apply(t.Context(), r.JS, consumer.Streams{Partitions: 8, Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	if code, errOut := rebuild(view.Generation{Number: 4, Partitions: 8}); code != 0 {
+		t.Errorf("exit status %d, %s", code, errOut)
+	}
+}
+
+// trigger is pulled once a text is written.
+type trigger struct {
+	bytes.Buffer
+	on   string
+	pull func()
+}
+
+func (w *trigger) Write(b []byte) (int, error) {
+	n, err := w.Buffer.Write(b)
+	if strings.Contains(string(b), w.on) {
+		w.pull()
+	}
+	return n, err
+}
+
+// An interruption while the old views are waiting to be dropped says what is left to do. It is
+// not what an earlier one leaves: the new views serve, and nothing can be given up any more.
+func TestRebuildInterruptedInItsGrace(t *testing.T) {
+	r, flags := viewsAtRest(t)
+	interrupted := func(args ...string) (out, told string) {
+		t.Helper()
+		ctx, interrupt := context.WithCancel(t.Context())
+		defer interrupt()
+		cmd, o := newRebuild(), &trigger{on: "in 1h0m0s", pull: interrupt}
+		cmd.SetOut(o)
+		cmd.SetErr(io.Discard)
+		cmd.SetArgs(slices.Concat(flags, args))
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		err := cmd.ExecuteContext(ctx)
+		if err == nil {
+			t.Fatalf("it was not interrupted: %s", o.String())
+		}
+		return o.String(), err.Error()
+	}
+	out, got := interrupted("--partitions", "8", "--grace", "1h")
+	want := `interrupted: generation 2 serves, and generation 1 is there still: "pinstatus rebuild" drops it, and does no more`
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	for _, line := range []string{"0 differ", "changed over at ", "pinstatus streams apply --partitions 8 --force"} {
+		if !strings.Contains(out, line) {
+			t.Errorf("output %q, want %q in it", out, line)
+		}
+	}
+	if strings.Contains(out, "done in") {
+		t.Errorf("output %q: it is not done", out)
+	}
+	if _, got := interrupted("--grace", "1h"); got != want { // once more
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	out, got = interrupted("--grace", "1h", "--json")
+	if got != "exit status 1" || !strings.Contains(out, `"error":"interrupted: generation 2 serves`) {
+		t.Errorf("%s, %s", got, out)
+	}
+	code, out, errOut := execute(t, newRebuild(), append(flags, "--grace", "0s")...)
+	if code != 1 || !strings.Contains(out, "streams apply --partitions 8") || !strings.Contains(out, "done in") ||
+		errOut != "pinstatus: what was interrupted is finished, and no views were made anew: if that is wanted, run this again\n" {
+		t.Errorf("exit status %d, %q and %q; want 1, and that nothing else was done", code, out, errOut)
+	}
+	if got := r.Serving(); got.Generation != (view.Generation{Number: 2, Partitions: 8}) || got.Dropping != (view.Generation{}) {
+		t.Errorf("%+v serves", got)
 	}
 }
 

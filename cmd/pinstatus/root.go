@@ -41,7 +41,7 @@ capitals, with _ for -. A flag on the command line wins.`,
 	root.AddCommand(
 		newServe(), newProject(), newQuery(),
 		newStreams(), newPartitions(), newRebuild(), newVerify(), newSnapshot(), newErase(), newDeadLetters(),
-		newPublish(), newSimulate(), newKey(), newVersion(),
+		newPublish(), newSimulate(), newGet(), newWatch(), newKey(), newVersion(),
 	)
 	for _, cmd := range root.Commands() {
 		sameFlags(cmd)

@@ -125,7 +125,7 @@ func (s *service) serve(ctx context.Context, guide *demo.Demo, out io.Writer) er
 	}
 	s.log.Info("serving", addresses...)
 	if guide != nil {
-		return guide.Write(out, demo.Addresses{HTTP: addr, Admin: s.admin.addr, NATS: s.broker})
+		return guide.Write(out, demo.Addresses{HTTP: addr, TLS: s.opts.tlsCert != "", Admin: s.admin.addr, NATS: s.broker})
 	}
 	return nil
 }

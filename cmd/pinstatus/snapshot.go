@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -52,8 +54,8 @@ they are whole, to a new file, or in the place of one that is there. Nothing is 
 Redis, and nothing has to stop. The file is whole or not there; until then its folder needs
 room for twice its size. It holds personal data, and only its owner may read it.
 
-In a folder the file is named by its time and ends in ` + snapshot.Extension + `, and all but the newest --keep
-of the files that were named so are removed.
+Where a folder is given, which has to be there, the file is named by its time and ends in
+` + snapshot.Extension + `, and all but the newest --keep of the files that were named so are removed.
 
 Without --config the views of each partition have to stand still for a moment. With it they
 need not: the last few events are folded here.
@@ -81,6 +83,9 @@ func (o *saveOptions) run(cmd *cobra.Command, path string) error {
 		}
 		source.Policy = func() *fold.Policy { return policy }
 	}
+	if err := folderThere(path); err != nil {
+		return err
+	}
 	b, err := o.backend(cmd.Context())
 	if err != nil {
 		return err
@@ -104,6 +109,26 @@ func (o *saveOptions) run(cmd *cobra.Command, path string) error {
 	return err
 }
 
+// folderThere refuses a path in a folder that is not there: one that was not mounted must not
+// be made, and snapshots saved where nobody keeps them.
+func folderThere(path string) error {
+	folder := path
+	if !isFolder(path) {
+		folder = filepath.Dir(path)
+	}
+	info, err := os.Stat(folder)
+	if err == nil && !info.IsDir() {
+		err = syscall.ENOTDIR
+	}
+	if at := (*fs.PathError)(nil); errors.As(err, &at) {
+		err = at.Err
+	}
+	if err != nil {
+		return fmt.Errorf("folder %s: %w", printable(filepath.Clean(folder)), err)
+	}
+	return nil
+}
+
 func isFolder(path string) bool {
 	info, err := os.Stat(path)
 	return err == nil && info.IsDir() || strings.HasSuffix(path, string(filepath.Separator))
@@ -123,8 +148,11 @@ func newSnapshotRestore() *cobra.Command {
 		Use: "restore FILE|FOLDER", Short: "Bring views back that Redis has lost", Args: cobra.ExactArgs(1),
 		Long: `Bring views back from a snapshot, or from the newest one of a folder that fits: those of all
 partitions that have none. Projectors may run; they go on from there, with the events that
-the stream holds behind the snapshot. Until they have caught up, questions about these
-partitions are answered with 503.
+the stream holds behind the snapshot. Until they have caught up, which is not waited for,
+questions about these partitions are answered with 503.
+
+A partition whose views are being filled already is left to the projector that fills it, which
+loses nothing of what it has done.
 
 With --replace the views of all other partitions are given up first, and restored as well.
 
@@ -132,7 +160,7 @@ A snapshot is refused if it is of another stream or another number of partitions
 damaged, or if the stream no longer holds what comes behind it.
 
 It is safe to repeat, also after an interruption: it then goes on where it was. The exit
-status is 0 if all partitions have views, else 1.`,
+status is 0 if all partitions have views that are as new as the snapshot's, else 1.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
 	}
 	f := cmd.Flags()
@@ -143,6 +171,9 @@ status is 0 if all partitions have views, else 1.`,
 }
 
 func (o *restoreOptions) run(cmd *cobra.Command, path string) error {
+	if err := folderThere(path); err != nil {
+		return err
+	}
 	b, err := o.backend(cmd.Context())
 	if err != nil {
 		return err
@@ -187,6 +218,11 @@ func (o *restoreOptions) run(cmd *cobra.Command, path string) error {
 		_, written := io.WriteString(out, text)
 		failed = errors.Join(failed, written)
 	})
+	if n := len(plan.Behind); n > 0 {
+		err = errors.Join(err, fmt.Errorf("%d %s (%s) not restored: a projector fills the views from the stream, and they are whole once that is done "+
+			"(see \"pinstatus partitions\"); --replace restores them, and all others; projectors with --snapshot-dir restore by themselves",
+			n, plural(n, "partition"), ranges(plan.Behind)))
+	}
 	return errors.Join(err, failed)
 }
 
@@ -223,6 +259,8 @@ func writeRestorePlan(out io.Writer, i *snapshot.Info, p *snapshot.Plan) error {
 		{p.Restore, "without views: restored"},
 		{p.Replace, "with views: given up and restored"},
 		{p.Keep, "with views: left as they are"},
+		{p.Filling, "being filled, and as far as the snapshot: left to that"},
+		{p.Behind, "being filled, and not as far as the snapshot: left to that"},
 	} {
 		if len(part.partitions) > 0 {
 			text += fmt.Sprintf("  %d %s (%s) %s\n", len(part.partitions), plural(len(part.partitions), "partition"), ranges(part.partitions), part.what)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -26,6 +27,7 @@ import (
 // shelved is a broker and a Redis with an account in each of two partitions.
 type shelved struct {
 	t     *testing.T
+	nats  *natstest.Server
 	js    jetstream.JetStream
 	redis *redistest.Server
 	store *redisstore.Store
@@ -35,7 +37,7 @@ type shelved struct {
 
 func newShelved(t *testing.T) *shelved {
 	server, redis := natstest.Start(t), redistest.Start(t)
-	s := &shelved{t: t, js: server.JetStream(), redis: redis, flags: []string{"--nats-url", server.URL(), "--redis-url", redis.URL}}
+	s := &shelved{t: t, nats: server, js: server.JetStream(), redis: redis, flags: []string{"--nats-url", server.URL(), "--redis-url", redis.URL}}
 	if err := consumer.Apply(t.Context(), s.js, consumer.Streams{Partitions: 2}); err != nil {
 		t.Fatal(err)
 	}
@@ -168,10 +170,53 @@ partition 1: 1 views, up to 2; projectors go on from there to 5
 partition 0: 1 views, up to 2; projectors go on from there to 5
 partition 1: 1 views, up to 2; projectors go on from there to 5
 `, "restore", folder, "--replace")
-	s.wants(`{"generation":{"generation":3,"partitions":2},"restore":\[\],"replace":\[0,1\],"keep":\[\]}
+	s.wants(`{"generation":{"generation":3,"partitions":2},"restore":\[\],"replace":\[0,1\],"keep":\[\],"filling":\[\],"behind":\[\]}
 {"partition":0,"views":1,"position":{"seq":2,.*}}
 {"partition":1,"views":1,"position":{"seq":2,.*}}
 `, "restore", file, "--replace", "--json")
+}
+
+// A partition that is being filled is left to that: what it has may be on the way to more than
+// the snapshot. That it has less so far must not look like a success.
+func TestRestoreWhileViewsAreFilled(t *testing.T) {
+	s := newShelved(t)
+	file := filepath.Join(t.TempDir(), "views")
+	if _, err := s.run("save", file); err != nil {
+		t.Fatal(err)
+	}
+	s.publish(3)
+	g := view.Generation{Number: 3, Partitions: 2}
+	at := func(p int, sequence, target uint64) {
+		t.Helper()
+		pos, _, err := s.store.Load(t.Context(), g, p, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		to := pos
+		to.Sequence, to.Refill = sequence, target
+		if got, err := s.store.Commit(t.Context(), &projector.Commit{Generation: g, Partition: p, From: pos, To: to}); err != nil || got != to {
+			t.Fatalf("commit: %+v, %v", got, err)
+		}
+	}
+	at(0, 1, 5)
+	at(1, 3, 5)
+	began := "restoring generation 3 from " + file + " of 20.*:\n"
+	out, err := s.run("restore", file)
+	want := `1 partition (0) not restored: a projector fills the views from the stream, and they are whole once that is done ` +
+		`(see "pinstatus partitions"); --replace restores them, and all others; projectors with --snapshot-dir restore by themselves`
+	if err == nil || err.Error() != want || !regexp.MustCompile("^"+began+`  1 partition \(1\) being filled, and as far as the snapshot: left to that
+  1 partition \(0\) being filled, and not as far as the snapshot: left to that
+$`).MatchString(out) {
+		t.Errorf("%v and\n%s", err, out)
+	}
+	at(0, 2, 5)
+	s.wants(began+`  2 partitions \(0-1\) being filled, and as far as the snapshot: left to that
+`, "restore", file)
+	at(0, 1, 5)
+	s.wants(began+`  2 partitions \(0-1\) with views: given up and restored
+partition 0: 1 views, up to 2; projectors go on from there to 5
+partition 1: 1 views, up to 2; projectors go on from there to 5
+`, "restore", file, "--replace")
 }
 
 func TestSnapshotCommandsRefuse(t *testing.T) {
@@ -191,7 +236,12 @@ func TestSnapshotCommandsRefuse(t *testing.T) {
 	s.redis.Do("FLUSHALL")
 	for _, tt := range []struct{ args, want string }{
 		{"save " + dir + "/views", "snapshot " + file + ": the store has no views"},
-		{"save /no/such/folder/file", "snapshot /no/such/folder/file: stat /no/such/folder: no such file or directory"},
+		{"save /no/such/folder/file", "folder /no/such/folder: no such file or directory"},
+		{"save " + dir + "/none/folder/", "folder " + dir + "/none/folder: no such file or directory"},
+		{"save " + file + "/", "folder " + file + ": not a directory"},
+		{"save " + file + "/file", "folder " + file + ": not a directory"},
+		{"restore " + dir + "/none/", "folder " + dir + "/none: no such file or directory"},
+		{"restore " + dir + "/none", "snapshot " + dir + "/none: no such file or directory"},
 		{"save " + file + " --keep 0", "--keep: 0 is not 1 or more"},
 		{"save " + file + " --config /no/such.yaml", "configuration file: stat /no/such.yaml: no such file or directory"},
 		{"restore " + file, "restore: snapshot " + file + ": it leaves a gap: partition 0 is whole up to sequence 2, and the stream begins at 5"},
@@ -202,6 +252,28 @@ func TestSnapshotCommandsRefuse(t *testing.T) {
 	} {
 		if _, err := s.run(strings.Fields(tt.args)...); err == nil || !strings.HasPrefix(err.Error(), tt.want) {
 			t.Errorf("%s: got %v\nwant %s", tt.args, err, tt.want)
+		}
+	}
+	if _, err := os.Stat(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a folder was made: %v", err)
+	}
+}
+
+// A folder of snapshots that is not there is one that was not mounted: it would come to light
+// only once a snapshot is needed.
+func TestSnapshotFolderHasToBeThere(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "pinstatus.yaml")
+	if err := os.WriteFile(file, []byte(rigConfig), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	const none, want = "/no/such/folder", "--snapshot-dir: open /no/such/folder: no such file or directory"
+	for name, code := range map[string]int{"project": 1, "serve": 1, "rebuild": 1, "verify": exitCannotTell} {
+		args := []string{name, "--config", file, "--nats-url", "nats://127.0.0.1:1", "--redis-url", "redis://127.0.0.1:1", "--snapshot-dir", none}
+		if name == "project" || name == "serve" {
+			args = append(args, "--admin-addr", "127.0.0.1:0", "--log-format", "console")
+		}
+		if got, out, errOut := command(t, args...); got != code || out != "" || errOut != "pinstatus: "+want+"\n" {
+			t.Errorf("%s: exit code %d, %q and %q; want %d and %q", name, got, out, errOut, code, want)
 		}
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"io"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/pinstatus/pinstatus/cmd/pinstatus/config"
 	"github.com/pinstatus/pinstatus/projector/audit"
@@ -21,6 +20,10 @@ const (
 	exitDifferent  = 1
 	exitCannotTell = 2
 )
+
+// leastMemory of --memory: with less, each pass would hold a few views, and there would be as
+// many passes, each of which reads the whole stream.
+const leastMemory size = 1 << 20
 
 // verifyOptions are the flags of verify.
 type verifyOptions struct {
@@ -54,7 +57,7 @@ another stream.`,
 	o.operator(f)
 	o.configured(f, "required")
 	o.restoring(f)
-	f.Var(&o.memory, "memory", "`size` of the views that are held at a time; eight bytes more are kept of each")
+	f.Var(&o.memory, "memory", "`size` of the views that are held at a time, 1MiB at least; eight bytes more are kept of each")
 	f.IntVar(&o.most, "max-differences", 100, "`number` of views that differ to print; all are counted")
 	f.BoolVar(&o.json, "json", false, "print JSON: a line for each view that differs, then the summary")
 	return cmd
@@ -87,7 +90,17 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 }
 
 func (o *verifyOptions) audit(cmd *cobra.Command) (*audit.Report, error) {
+	if o.memory < leastMemory {
+		return nil, fmt.Errorf("--memory: %s is less than %s", &o.memory, new(leastMemory))
+	}
+	if err := o.snapshotsThere(); err != nil {
+		return nil, err
+	}
 	policy, err := o.policy()
+	if err != nil {
+		return nil, err
+	}
+	log, err := (&options{logLevel: "warn", logFormat: formatConsole}).logger(cmd.ErrOrStderr())
 	if err != nil {
 		return nil, err
 	}
@@ -97,10 +110,10 @@ func (o *verifyOptions) audit(cmd *cobra.Command) (*audit.Report, error) {
 	}
 	defer b.close()
 	a := audit.Options{
-		JetStream: b.jetStream, Store: b.views, Policy: policy, Log: zap.NewNop(), Memory: int64(o.memory),
+		JetStream: b.jetStream, Store: b.views, Policy: policy, Log: log, Memory: int64(o.memory),
 	}
 	if o.snapshots != "" {
-		a.Snapshots = snapshot.NewDir(o.snapshots, zap.NewNop())
+		a.Snapshots = snapshot.NewDir(o.snapshots, log)
 	}
 	told := 0
 	progress := newLive(cmd.ErrOrStderr())

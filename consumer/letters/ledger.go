@@ -19,6 +19,9 @@ var knownReasons = []event.Reason{
 	event.ReasonSubject, event.ReasonTooManyEntries, event.ReasonLate,
 }
 
+// Reasons are those for which this release makes an event a dead letter.
+func Reasons() []event.Reason { return slices.Clone(knownReasons) }
+
 const reasonOther = "other"
 
 // tally is how many letters there are, and when the oldest was stored.

@@ -22,15 +22,15 @@ func (r *run) comparePartition(ctx context.Context, m *memory, p int) error {
 	h := m.parts[p]
 	keys := h.keys()
 	for k := range m.task.list { // they may not be in the fold: that is the question
-		if k.Partition(r.generation.Partitions) == p && h.get(k) == nil {
+		if k.Partition(r.generation.Partitions) == p && m.task.has(k) && h.get(k) == nil {
 			keys = append(keys, k)
 		}
 	}
 	for portion := range slices.Chunk(keys, r.opts.portion) {
 		// Most of what seems to differ at first is a lock at its very end.
-		suspects, err := r.comparePortion(ctx, m, p, portion, nil)
+		suspects, err := r.comparePortion(ctx, m, p, portion, false)
 		if err == nil && len(suspects) > 0 {
-			_, err = r.comparePortion(ctx, m, p, suspects, r.opts.Differ)
+			_, err = r.comparePortion(ctx, m, p, suspects, true)
 		}
 		if err != nil {
 			return err
@@ -38,7 +38,9 @@ func (r *run) comparePartition(ctx context.Context, m *memory, p int) error {
 		if r.untold[p] {
 			return nil
 		}
-		r.report.Views += len(portion)
+		if m.without == nil {
+			r.report.Views += len(portion)
+		}
 		r.tell(h.at().Sequence, h.at().Sequence)
 	}
 	for _, k := range h.keys() {
@@ -51,8 +53,8 @@ func (r *run) comparePartition(ctx context.Context, m *memory, p int) error {
 }
 
 // comparePortion reads views from the store, folds on to where they were read, and returns
-// the keys of those that differ. differ is told them, and is nil for a first look.
-func (r *run) comparePortion(ctx context.Context, m *memory, p int, keys []view.Key, differ func(*Difference)) ([]view.Key, error) {
+// the keys of those that differ. They are told at the second look.
+func (r *run) comparePortion(ctx context.Context, m *memory, p int, keys []view.Key, second bool) ([]view.Key, error) {
 	h := m.parts[p]
 	records, err := r.read(ctx, h, p, keys)
 	if err != nil || records == nil {
@@ -63,7 +65,7 @@ func (r *run) comparePortion(ctx context.Context, m *memory, p int, keys []view.
 		return nil, err
 	}
 	purged := r.purged
-	if differ != nil {
+	if second {
 		if purged, err = r.lacks(ctx); err != nil {
 			return nil, err
 		}
@@ -78,20 +80,35 @@ func (r *run) comparePortion(ctx context.Context, m *memory, p int, keys []view.
 			}
 		}
 		switch {
+		case verdict == different && !second:
+			suspects = append(suspects, k)
+		case m.without != nil: // see refused
+			if verdict != different {
+				r.explained(k)
+			}
 		case verdict == ended:
 			r.report.Ended++
 		case verdict == sameShown:
 			r.report.Erased++
-		case verdict == different && differ == nil:
-			suspects = append(suspects, k)
 		case verdict == different:
-			r.report.Differences++
-			r.differs[p] = true
 			d.locate(k, p, at.Sequence)
-			differ(d)
+			kept, err := r.suspect(ctx, k, d)
+			if err != nil {
+				return nil, err
+			}
+			if !kept {
+				r.differ(d)
+			}
 		}
 	}
 	return suspects, nil
+}
+
+// differ tells a difference.
+func (r *run) differ(d *Difference) {
+	r.report.Differences++
+	r.differs[d.Partition] = true
+	r.opts.Differ(d)
 }
 
 // read reads views and locks at one position, not behind the fold's. It returns none where

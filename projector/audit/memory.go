@@ -35,6 +35,9 @@ type memory struct {
 	deferred []task
 	fixed    bool // nothing is left for later any more
 
+	refused *refused
+	without map[uint64]bool // see task
+
 	selected atomic.Pointer[selection]
 }
 
@@ -42,7 +45,7 @@ type memory struct {
 func newMemory(ctx context.Context, r *run, t task) (*memory, error) {
 	m := &memory{
 		opts: r.opts, stream: r.stream, handed: calm(r.stream, r.generation), of: r.generation,
-		parts: make(map[int]*held, len(t.partitions)), task: t,
+		parts: make(map[int]*held, len(t.partitions)), task: t, refused: &r.refused, without: t.without,
 	}
 	m.selected.Store(&t.selection)
 	// The fold is of its own generation alone, whatever becomes of those in the store.
@@ -162,35 +165,56 @@ func (m *memory) fix() {
 // errShrunk ends a reading that brings more than is still wanted.
 var errShrunk = errors.New("partitions were left for later")
 
-// foldTo folds the events of partitions up to a sequence that the stream has reached.
+// foldTo folds the events of partitions up to a sequence that the stream has reached. Where the
+// broker is away for a moment it goes on from where it was.
 func (m *memory) foldTo(ctx context.Context, partitions []int, to uint64, folded func(uint64)) error {
+	tries, folding := newTries(m.opts), uint64(0)
 	for {
 		var own []int
+		var at uint64
 		for _, p := range partitions {
 			if h := m.parts[p]; !h.given() && h.at().Sequence < to {
 				own = append(own, p)
+				at += h.at().Sequence
 			}
 		}
 		if len(own) == 0 {
 			return nil
 		}
+		if at != folding {
+			folding = at
+			tries.cameOn()
+		}
 		err := m.read(ctx, own, to, folded)
 		if err != nil && !errors.Is(err, errShrunk) {
-			return err
+			if err = tries.again(ctx, err); err != nil {
+				return err
+			}
+			if err = m.look(ctx); errors.Is(err, errMadeAnew) {
+				return err
+			}
 		}
 	}
 }
 
+// look looks at the stream, which has grown.
+func (m *memory) look(ctx context.Context) error {
+	s, err := consumer.Describe(ctx, m.opts.JetStream)
+	if err != nil {
+		return err
+	}
+	if s.Created != m.stream.Created {
+		return errMadeAnew
+	}
+	m.stream = s
+	return nil
+}
+
 func (m *memory) read(ctx context.Context, own []int, to uint64, folded func(uint64)) error {
 	if to > m.stream.LastSequence {
-		s, err := consumer.Describe(ctx, m.opts.JetStream)
-		if err != nil {
+		if err := m.look(ctx); err != nil {
 			return err
 		}
-		if s.Created != m.stream.Created {
-			return errors.New("the stream was made anew meanwhile")
-		}
-		m.stream = s
 	}
 	from, err := m.folds.Open(ctx, m.handed, own)
 	if err != nil {
@@ -204,11 +228,18 @@ func (m *memory) read(ctx context.Context, own []int, to uint64, folded func(uin
 		if h.given() {
 			return nil
 		}
+		for i := range b.Messages {
+			event := &b.Messages[i]
+			if m.without[event.Sequence] {
+				event.Err = errRefused
+			}
+			m.refused.note(event)
+		}
 		if err := m.folds.Handle(ctx, b); err != nil {
 			if h.given() { // meanwhile, by another partition
 				return nil
 			}
-			return fmt.Errorf("fold partition %d: %w", b.Partition, err)
+			return &lastingError{fmt.Errorf("fold partition %d: %w", b.Partition, err)}
 		}
 		h.now(b.Through.Received)
 		if folded != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
@@ -46,6 +47,7 @@ type Options struct {
 
 	portion   int // views that are read from the store at a time
 	strangers int // views that the fold has not, to be looked at in one pass
+	giveUp    time.Duration
 }
 
 // Progress is how far an audit has come.
@@ -84,6 +86,9 @@ func (o *Options) validate() error {
 	}
 	if o.strangers == 0 {
 		o.strangers = 100_000
+	}
+	if o.giveUp == 0 {
+		o.giveUp = giveUpAfter
 	}
 	return nil
 }

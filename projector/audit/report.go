@@ -94,6 +94,7 @@ type Report struct {
 	Views       int    `json:"views"`       // compared
 	Ended       int    `json:"ended"`       // of these, whose life is over: one side has forgotten them
 	Erased      int    `json:"erased"`      // of these, erased: what is shown was compared alone
+	Refused     int    `json:"refused"`     // of these, equal but for events that were dead letters when they came
 	Differences int    `json:"differences"` // views that differ; Options.Differ was told each
 
 	Untold []Untold `json:"untold,omitempty"`

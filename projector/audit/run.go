@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/view"
@@ -29,6 +31,7 @@ type run struct {
 	through map[int]uint64   // by partition: the lowest position that a pass ended at
 	differs map[int]bool     // partitions that differ
 	mixed   map[int]bool     // partitions whose position is not of the policy at hand
+	refused refused
 
 	telling sync.Mutex
 	told    time.Time // when progress was last told
@@ -79,11 +82,18 @@ func (r *run) lacks(ctx context.Context) (bool, error) {
 	if r.purged {
 		return true, nil
 	}
-	s, err := r.opts.JetStream.Stream(ctx, consumer.EventStream)
+	var info *jetstream.StreamInfo
+	err := retry(ctx, r.opts, func() error {
+		s, err := r.opts.JetStream.Stream(ctx, consumer.EventStream)
+		if err != nil {
+			return fmt.Errorf("event stream: %w", err)
+		}
+		info = s.CachedInfo()
+		return nil
+	})
 	if err != nil {
-		return false, fmt.Errorf("event stream: %w", err)
+		return false, err
 	}
-	info := s.CachedInfo()
 	r.purged = info.State.Msgs < info.State.LastSeq+1-min(info.State.LastSeq+1, max(1, info.Config.FirstSeq))
 	return r.purged, nil
 }
@@ -129,7 +139,7 @@ func (r *run) run(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return r.reconsider(ctx)
 }
 
 // passes works the queue off.
@@ -233,7 +243,7 @@ func (r *run) look(ctx context.Context, p int) error {
 // judge reports whether views at a position can be compared; why not, it notes.
 func (r *run) judge(ctx context.Context, p int, pos view.Position) (bool, error) {
 	if pos.Sequence > r.stream.LastSequence && pos.Stream == r.stream.Created { // it has grown
-		s, err := consumer.Describe(ctx, r.opts.JetStream)
+		s, err := r.describe(ctx)
 		if err != nil {
 			return false, err
 		}
@@ -260,6 +270,15 @@ func (r *run) judge(ctx context.Context, p int, pos view.Position) (bool, error)
 		return true, nil
 	}
 	return false, nil
+}
+
+// describe looks at the stream again.
+func (r *run) describe(ctx context.Context) (s consumer.Stream, err error) {
+	err = retry(ctx, r.opts, func() (err error) {
+		s, err = consumer.Describe(ctx, r.opts.JetStream)
+		return err
+	})
+	return s, err
 }
 
 // cannotTell gives a partition up.

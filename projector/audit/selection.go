@@ -38,6 +38,7 @@ const maxBits = 24
 type task struct {
 	partitions []int
 	selection
+	without map[uint64]bool // sequences of events that are taken for dead letters
 }
 
 // split leaves half of the task for later: half of its partitions, or of the keys of one. It
@@ -61,7 +62,9 @@ func (t *task) split() (now, later task, ok bool) {
 func (t *task) chunks(n int) []task {
 	var all []task
 	for part := range slices.Chunk(t.partitions, n) {
-		all = append(all, task{partitions: part, selection: t.selection})
+		chunk := *t
+		chunk.partitions = part
+		all = append(all, chunk)
 	}
 	return all
 }

@@ -69,27 +69,26 @@ func (r *run) dropNew(ctx context.Context, found map[view.Key]bool) error {
 			own, from = append(own, p), append(from, at)
 		}
 	}
-	stream, err := consumer.Describe(ctx, r.opts.JetStream)
+	stream, err := r.describe(ctx)
 	if err != nil {
 		return err
 	}
 	var mu sync.Mutex
-	err = consumer.Range(ctx, consumer.RangeOptions{
-		JetStream: r.opts.JetStream, Stream: stream,
-		Assignment: consumer.Assignment{Partitions: r.generation.Partitions, Own: own}, From: from, To: stream.LastSequence,
-	}, func(_ context.Context, b *consumer.Batch) error {
+	read := func(_ context.Context, b *consumer.Batch) error {
 		mu.Lock()
 		defer mu.Unlock()
 		for i := range b.Messages {
 			if m := &b.Messages[i]; m.Err == nil {
-				k := view.Key{Kind: view.KindAccount, Tenant: m.Event.Tenant, ID: m.Event.Key}
-				if m.Event.Type.Family().OnCode() {
-					k.Kind = view.KindPIN
-				}
-				delete(found, k)
+				delete(found, keyOf(&m.Event))
 			}
 		}
 		return nil
+	}
+	err = retry(ctx, r.opts, func() error {
+		return consumer.Range(ctx, consumer.RangeOptions{
+			JetStream: r.opts.JetStream, Stream: stream,
+			Assignment: consumer.Assignment{Partitions: r.generation.Partitions, Own: own}, From: from, To: stream.LastSequence,
+		}, read)
 	})
 	if err != nil {
 		return fmt.Errorf("read the newest events: %w", err)

@@ -31,6 +31,7 @@ type group struct {
 
 	mu        sync.Mutex
 	processes []*process
+	folded    map[int]int // by partition: the newest configuration that it was worked on with
 }
 
 // all are the processes so far.
@@ -41,7 +42,7 @@ func (g *group) all() []*process {
 }
 
 func newGroup(t testing.TB, partitions int) *group {
-	g := &group{t: t, store: memstore.New(memstore.Options{})}
+	g := &group{t: t, store: memstore.New(memstore.Options{}), folded: map[int]int{}}
 	g.serve(view.Serving{Generation: view.Generation{Number: 1, Partitions: partitions}})
 	return g
 }
@@ -61,24 +62,30 @@ func (g *group) serve(s view.Serving) {
 // start starts a process, and the test ends it.
 func (g *group) start(name string) *process {
 	g.t.Helper()
-	return g.run(name, false)
+	return g.run(name, false, 0)
+}
+
+// startWith starts one with a configuration.
+func (g *group) startWith(name string, version int) *process {
+	g.t.Helper()
+	return g.run(name, false, version)
 }
 
 // startFresh starts one that knows that there is nothing yet.
 func (g *group) startFresh(name string) *process {
 	g.t.Helper()
-	return g.run(name, true)
+	return g.run(name, true, 0)
 }
 
-func (g *group) run(name string, fresh bool) *process {
+func (g *group) run(name string, fresh bool, version int) *process {
 	g.t.Helper()
 	p := &process{
-		group: g, name: name, reg: prometheus.NewRegistry(),
+		group: g, name: name, version: version, reg: prometheus.NewRegistry(),
 		line: &line{Store: g.store, fresh: fresh}, work: &work{}, ended: make(chan struct{}),
 	}
 	m, err := lease.New(lease.Options{
 		Store: p.line, Generations: p.line, Work: p.work, Owner: name, Log: zap.NewNop(), Registerer: p.reg,
-		Able: p.work.able, Fresh: p.line.isFresh,
+		Able: p.work.able, Unfit: p.unfit, Fresh: p.line.isFresh,
 	})
 	if err != nil {
 		g.t.Fatal(err)
@@ -118,6 +125,9 @@ type process struct {
 	cancel context.CancelFunc
 	ended  chan struct{}
 	gone   bool
+
+	version int  // of its configuration
+	cannot  bool // tell what it is fit for
 }
 
 // leave ends the process in order.

@@ -17,6 +17,7 @@ func (m *Manager) look(ctx context.Context) {
 	err := m.follow(ctx)
 	var leases []view.Lease
 	if m.generation.Number != 0 {
+		m.judge(ctx)
 		var renewed, listed error
 		leases, renewed, listed = m.renew(ctx)
 		m.share()
@@ -31,6 +32,7 @@ func (m *Manager) look(ctx context.Context) {
 	err = errors.Join(err, m.worker.late(m.opts.LeaseTime))
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.looks.idle = m.idle()
 	if m.looks.err = err; err == nil {
 		m.looks.good = time.Now()
 	}
@@ -38,6 +40,9 @@ func (m *Manager) look(ctx context.Context) {
 
 // follow finds out which generation serves and who else is there.
 func (m *Manager) follow(ctx context.Context) error {
+	if m.generation.Number == 0 {
+		m.begun(ctx)
+	}
 	ctx, cancel := context.WithTimeout(ctx, m.patience())
 	defer cancel()
 	var asking sync.WaitGroup
@@ -58,6 +63,17 @@ func (m *Manager) follow(ctx context.Context) error {
 	return errors.Join(err, noServing)
 }
 
+// begun looks, before this process says for the first time that it is there, whether it is fit
+// for what there is: the others would make room for it at once.
+func (m *Manager) begun(ctx context.Context) {
+	bounded, cancel := context.WithTimeout(ctx, m.patience())
+	defer cancel()
+	if serving, err := m.opts.Generations.Serving(bounded); err == nil && serving.Number != 0 {
+		m.change(serving.Generation)
+		m.judge(ctx)
+	}
+}
+
 // change goes over to another generation. The leases of the former one go once the work on
 // it has ended.
 func (m *Manager) change(g view.Generation) {
@@ -71,6 +87,7 @@ func (m *Manager) change(g view.Generation) {
 	}
 	clear(m.held)
 	m.generation = g
+	m.unfit, m.judged = nil, time.Time{}
 }
 
 // renew asks for the leases of all, and keeps what is held for another lease time.
@@ -89,8 +106,15 @@ func (m *Manager) renew(ctx context.Context) (leases []view.Lease, renewed, list
 	return leases, renewed, m.failed(callLeases, listed)
 }
 
-// share marks what is above the fair share to be given up, and nothing else.
+// share marks what is above the fair share to be given up, and nothing else; or what others
+// are there for that are fit for it.
 func (m *Manager) share() {
+	if m.standing == aside && !m.absent {
+		for p := range m.held {
+			m.held[p] = m.unfit[p] != nil
+		}
+		return
+	}
 	keep := m.fair()
 	for _, p := range m.inOrder() {
 		if _, held := m.held[p]; held {
@@ -124,7 +148,7 @@ func (m *Manager) take(ctx context.Context, leases []view.Lease) error {
 	free := slices.DeleteFunc(m.inOrder(), func(p int) bool {
 		_, held := m.held[p]
 		// One's own that is not held came of a call whose answer was lost.
-		return held || leases[p].Owner != "" && leases[p].Owner != m.opts.Owner
+		return held || leases[p].Owner == "" && m.avoids(p) || leases[p].Owner != "" && leases[p].Owner != m.opts.Owner
 	})
 	missing := m.fair() - len(m.held)
 	var taken []int

@@ -28,9 +28,13 @@ type Manager struct {
 	generation view.Generation // zero until it is known
 	unable     time.Time       // since when this process has not been able to work; zero if it is
 	absent     bool            // it has left its partitions to others for that
+	unfit      map[int]error   // partitions of the generation that it is not fit for, and why
+	judged     time.Time       // when that was last found out; zero if not of this generation
+	standing   standing        // what follows from that
+	listed     string          // the name by which it may be on the list; empty before the first call of Join
 	joined     time.Time       // when the last call of Join that succeeded was made; zero after Leave
 	missing    time.Time       // since when no generation has been found, while none is known
-	members    []string        // as last known
+	members    []string        // those that share the partitions, as last known
 	held       map[int]bool    // the leases of the generation; true for those to be given up
 	retired    []place         // leases of former generations
 	forgotten  time.Time       // when the store was last found to have lost a lease of this process, or its name
@@ -48,8 +52,10 @@ type place struct {
 
 // looks are for Ready.
 type looks struct {
-	good time.Time // when the last one without a failure was
-	err  error     // of the first failure after that
+	good  time.Time     // when the last one without a failure was
+	err   error         // of the first failure after that
+	unfit map[int]error // never changed
+	idle  error         // why it has nothing to do, or cannot do it, though all is well with leases
 }
 
 // New is a Manager that holds nothing yet.
@@ -142,17 +148,18 @@ func (m *Manager) next(end <-chan struct{}, look, ending <-chan time.Time) cause
 // again.
 func (m *Manager) assigned() { _ = m.failed(callAssign, m.worker.failure()) }
 
-// Ready is nil while the store has been asked without a failure within the lease time.
+// Ready is nil while the store has been asked without a failure within the lease time, unless
+// this process has no partitions because it is not fit for them, or nobody is fit for some.
 func (m *Manager) Ready() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.looks.err == nil || !m.looks.good.IsZero() && time.Since(m.looks.good) < m.opts.LeaseTime {
-		return nil
+		return m.looks.idle
 	}
 	return m.looks.err
 }
 
-// patience is how long calls that are made at a time may take: a look makes five such turns,
+// patience is how long calls that are made at a time may take: a look makes six such turns,
 // and has to be done long before a lease ends.
 func (m *Manager) patience() time.Duration { return m.opts.LeaseTime / 8 }
 

@@ -10,6 +10,7 @@ type metrics struct {
 	leases  prometheus.Gauge
 	held    *prometheus.GaugeVec
 	members prometheus.Gauge
+	unfit   prometheus.Gauge
 	errors  *prometheus.CounterVec
 	moves   *prometheus.CounterVec
 }
@@ -32,6 +33,7 @@ const (
 	callHold    = "hold"
 	callRelease = "release"
 	callAssign  = "assign"
+	callUnfit   = "unfit"
 )
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -48,6 +50,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Name: "pinstatus_lease_members",
 			Help: "Projectors that share the partitions, as this process last knew.",
 		}),
+		unfit: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "pinstatus_lease_unfit",
+			Help: "Partitions that this process cannot go on with however long it waits, as its configuration or release is not that of their views: it leaves them to others that can.",
+		}),
 		errors: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "pinstatus_lease_errors_total",
 			Help: "Failed calls by name; partitions that are held stay held until another has them.",
@@ -57,13 +63,13 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Help: "Partitions that came or went: taken, handed_over, lost (to another, as this process was not heard of for too long).",
 		}, []string{"move"}),
 	}
-	for _, call := range []string{callServing, callFresh, callJoin, callMembers, callLeave, callLeases, callHold, callRelease, callAssign} {
+	for _, call := range []string{callServing, callFresh, callJoin, callMembers, callLeave, callLeases, callHold, callRelease, callAssign, callUnfit} {
 		m.errors.WithLabelValues(call)
 	}
 	for _, move := range []string{moveTaken, moveReleased, moveLost} {
 		m.moves.WithLabelValues(move)
 	}
-	reg.MustRegister(m.leases, m.held, m.members, m.errors, m.moves)
+	reg.MustRegister(m.leases, m.held, m.members, m.unfit, m.errors, m.moves)
 	return m
 }
 

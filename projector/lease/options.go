@@ -60,6 +60,13 @@ type Options struct {
 	// are any, as if it had died. Nil: it always is.
 	Able func() error
 
+	// Unfit says why this process cannot work on a partition of a generation however long it
+	// waits: its configuration is older than what is there, for one. err is why that cannot be
+	// told. A process that is not fit for some partitions takes none as long as others are there
+	// that are fit for all, and leaves those to them that it is not fit for. It is asked from time
+	// to time, for several partitions at a time. Nil: it is fit for all.
+	Unfit func(ctx context.Context, g view.Generation, p int) (why, err error)
+
 	// Fresh reports whether it is certain that the store cannot have lost a record of the
 	// serving generation, because there is nothing yet that views could have been made of, or
 	// because the store is new. The first generation is begun at once then; else only after a

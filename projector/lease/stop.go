@@ -1,6 +1,7 @@
 package lease
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -47,5 +48,5 @@ func (m *Manager) leave(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, m.patience())
 	defer cancel()
 	m.joined = time.Time{}
-	return m.failed(callLeave, m.opts.Store.Leave(ctx, m.opts.Owner))
+	return m.failed(callLeave, m.opts.Store.Leave(ctx, cmp.Or(m.listed, m.opts.Owner)))
 }

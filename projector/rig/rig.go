@@ -28,6 +28,7 @@ const Tenant = "acme"
 // Rig is a running system. It ends with the test.
 type Rig struct {
 	TB      testing.TB
+	Broker  *natstest.Server
 	NC      *nats.Conn
 	JS      jetstream.JetStream
 	Redis   *redistest.Server
@@ -40,8 +41,9 @@ type Rig struct {
 // New starts a broker with a stream of so many partitions, and a Redis.
 func New(tb testing.TB, partitions int) *Rig {
 	tb.Helper()
-	js := natstest.Start(tb).JetStream()
-	r := &Rig{TB: tb, NC: js.Conn(), JS: js, Redis: redistest.Start(tb)}
+	broker := natstest.Start(tb)
+	js := broker.JetStream()
+	r := &Rig{TB: tb, Broker: broker, NC: js.Conn(), JS: js, Redis: redistest.Start(tb)}
 	if err := consumer.Apply(tb.Context(), js, consumer.Streams{Partitions: partitions}); err != nil {
 		tb.Fatalf("streams: %v", err)
 	}

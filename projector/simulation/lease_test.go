@@ -21,7 +21,7 @@ const leaseTime = 10*tick + 250*time.Millisecond
 func (p *process) manage(ctx context.Context) {
 	m, err := lease.New(lease.Options{
 		Store: p.client, Generations: generations{p}, Work: p, Owner: p.name, LeaseTime: leaseTime,
-		Fresh: p.fresh, Log: p.w.log(p.name), Registerer: prometheus.NewRegistry(),
+		Unfit: p.projector.Unfit, Fresh: p.fresh, Log: p.w.log(p.name), Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		panic(err)

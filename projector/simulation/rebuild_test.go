@@ -95,7 +95,7 @@ func (w *world) rebuild(abort bool) {
 	o := rebuild.Options{
 		Source: &source{p, p.self}, Store: p.client, DeadLetters: &letters{w, p}, Notifier: &notifier{w, p},
 		Snapshots: &snapshots{w, p}, Policy: w.policy, Log: w.log(p.name), Owner: p.name,
-		Partitions: partitions, Grace: tick, LeaseTime: leaseTime, OwnersTimeout: 4*tick + tick/4,
+		Partitions: partitions, Grace: tick, LeaseTime: leaseTime, OwnersTimeout: 4*tick + 3*tick/4,
 		Step: func(s rebuild.Step, what string) { w.note(p.name, "%s: %s", s, what) },
 	}
 	run := rebuild.Run

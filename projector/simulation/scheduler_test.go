@@ -3,6 +3,7 @@ package simulation
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -10,9 +11,10 @@ import (
 	"time"
 )
 
-// tick is by how much the actors' virtual time moves at once: more than their longest wait,
-// so that whoever waits is awake after it. How long a wait is beyond that, which backoffs
-// draw at random, then makes no difference to the run.
+// tick is by how much the actors' virtual time moves at once: more than twice their longest
+// wait of a random length, so that whoever waits is awake after the first half of it. How long
+// a wait is beyond that then makes no difference to the run, as long as nothing that could cut
+// it short comes to its end in that half.
 const tick = 6 * time.Second
 
 // scheduler lets one actor at a time go on, until that one waits for its next turn.
@@ -36,6 +38,7 @@ type turn struct {
 	actor *actor
 	what  string
 	ready func() bool // whether it makes sense now; nil if always
+	since int         // the step in which the actor came to wait
 	from  int         // not before this step
 	given chan struct{}
 }
@@ -53,20 +56,24 @@ func (s *scheduler) await(a *actor, what string, ready func() bool) {
 		s.mu.Unlock()
 		return
 	}
+	t.since = s.step
 	s.waiting = append(s.waiting, t)
 	s.mu.Unlock()
 	<-t.given
 }
 
-// next gives a turn to one of those who can use it, and returns it once its actor, and all
-// that it woke, wait again. It is nil if nobody can go on before time does.
+// next gives a turn to one of those who can use it. It is nil if nobody can go on before time
+// does. First it lets everybody come to wait, whom the last turn or what befell the whole has
+// woken or started: who they are must not depend on how fast they are, nor may their order.
 func (s *scheduler) next(slow float64) *turn {
+	s.settle()
 	s.mu.Lock()
-	slices.SortFunc(s.waiting, func(a, b *turn) int {
-		return cmp.Or(cmp.Compare(a.actor.name, b.actor.name), cmp.Compare(a.what, b.what))
-	})
+	slices.SortFunc(s.waiting, (*turn).compare)
 	var able []*turn
-	for _, t := range s.waiting {
+	for i, t := range s.waiting {
+		if i > 0 && t.compare(s.waiting[i-1]) == 0 {
+			panic(fmt.Sprintf("chance decides who is first: two of %s wait to %s since step %d", t.actor.name, t.what, t.since))
+		}
 		if t.from == 0 { // new: now and then the network is slow
 			t.from = 1
 			if s.chance(slow) {
@@ -87,6 +94,11 @@ func (s *scheduler) next(slow float64) *turn {
 	s.step++
 	close(t.given)
 	return t
+}
+
+// compare is the order of turns, in which there is a place for each.
+func (t *turn) compare(o *turn) int {
+	return cmp.Or(cmp.Compare(t.actor.name, o.actor.name), cmp.Compare(t.what, o.what), cmp.Compare(t.since, o.since))
 }
 
 // settle returns once all actors wait. What they have done is seen from then on.

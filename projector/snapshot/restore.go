@@ -33,6 +33,11 @@ type Plan struct {
 	Restore    []int           `json:"restore"` // partitions without views, or not yet all of a snapshot's
 	Replace    []int           `json:"replace"` // partitions whose views are removed first
 	Keep       []int           `json:"keep"`    // partitions whose views are left as they are
+	// Partitions whose views are being filled, and that are left to who fills them: those that
+	// have come as far as the snapshot, and those that have not. Run adds to these what a
+	// projector without the snapshot has begun to fill meanwhile.
+	Filling []int `json:"filling"`
+	Behind  []int `json:"behind"`
 
 	opts RestoreOptions
 	file *File
@@ -44,7 +49,7 @@ func PlanRestore(ctx context.Context, f *File, o RestoreOptions) (*Plan, error) 
 	if o.Store == nil || o.Log == nil {
 		return nil, errors.New("restore: no store, or no log")
 	}
-	plan := &Plan{Restore: []int{}, Replace: []int{}, Keep: []int{}, opts: o, file: f}
+	plan := &Plan{Restore: []int{}, Replace: []int{}, Keep: []int{}, Filling: []int{}, Behind: []int{}, opts: o, file: f}
 	serving, err := o.Store.Serving(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("restore: %w", err)
@@ -65,6 +70,10 @@ func PlanRestore(ctx context.Context, f *File, o RestoreOptions) (*Plan, error) 
 			plan.Restore = append(plan.Restore, p)
 		case o.Replace:
 			plan.Replace = append(plan.Replace, p)
+		case pos.Refilling() && pos.Sequence < f.Position(p).Sequence:
+			plan.Behind = append(plan.Behind, p)
+		case pos.Refilling():
+			plan.Filling = append(plan.Filling, p)
 		default:
 			plan.Keep = append(plan.Keep, p)
 		}
@@ -88,8 +97,13 @@ func (plan *Plan) Run(ctx context.Context, done func(p int, at view.Position)) e
 	}
 	partitions := slices.Concat(plan.Restore, plan.Replace)
 	slices.Sort(partitions)
+	defer func() { slices.Sort(plan.Behind) }()
 	for _, p := range partitions {
 		at, err := plan.restore(ctx, p, slices.Contains(plan.Replace, p))
+		if errors.Is(err, errFilled) {
+			plan.Behind = append(plan.Behind, p)
+			continue
+		}
 		if err != nil {
 			return fmt.Errorf("restore: partition %d: %w", p, err)
 		}
@@ -101,6 +115,9 @@ func (plan *Plan) Run(ctx context.Context, done func(p int, at view.Position)) e
 // patience is how long a restore waits for one from another snapshot, which a projector gives
 // up once it stands still.
 const patience = 20 * time.Second
+
+// errFilled means that a projector was faster, and fills the partition from the stream.
+var errFilled = errors.New("a projector fills the views from the stream")
 
 // restore restores a partition. If a projector is at it at the same time, one of both loses
 // and looks again.
@@ -126,8 +143,7 @@ func (plan *Plan) restore(ctx context.Context, p int, replace bool) (view.Positi
 		}
 		other := pos.Restoring != "" && !strings.HasPrefix(pos.Restoring, plan.file.ID()+"/") && time.Since(began) < patience
 		if err == nil && pos.Restoring == "" && pos.Sequence < plan.file.Position(p).Sequence {
-			return pos, fmt.Errorf("partition %d: a projector that does not have this snapshot fills it from the stream, and is at %d: "+
-				"its views are whole again when it has caught up; to have them from the snapshot give the projectors --snapshot-dir", p, pos.Sequence)
+			return pos, errFilled
 		}
 		if err == nil || !errors.Is(err, consumer.ErrRewind) && !other {
 			return pos, err

@@ -94,6 +94,32 @@ func TestRestoreGoesOn(t *testing.T) {
 	}
 }
 
+// What a projector without the snapshot begins to fill before the restore has come to it is left
+// to that, and the others are restored.
+func TestRestoreWhileAProjectorFills(t *testing.T) {
+	w, f, store := lost(t)
+	plan := mustPlan(t, w, f, store, false)
+	filled := w.parts[1].position
+	filled.Sequence, filled.Refill = 1, 60
+	if _, err := store.SetServing(t.Context(), view.Serving{}, view.Serving{Generation: worldGeneration}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Commit(t.Context(), &projector.Commit{Generation: worldGeneration, Partition: 1, To: filled}); err != nil {
+		t.Fatal(err)
+	}
+	var done []int
+	if err := plan.Run(t.Context(), func(p int, _ view.Position) { done = append(done, p) }); err != nil {
+		t.Fatal(err)
+	}
+	if !cmp.Equal(done, []int{0, 2}) || !cmp.Equal(plan.Behind, []int{1}) {
+		t.Errorf("restored %v, behind %v; want 0 and 2 restored, and 1 left behind", done, plan.Behind)
+	}
+	plan = mustPlan(t, w, f, store, false)
+	if !cmp.Equal(plan.Keep, []int{0, 2}) || !cmp.Equal(plan.Behind, []int{1}) || len(plan.Restore)+len(plan.Filling) > 0 {
+		t.Errorf("planned again: %+v", plan)
+	}
+}
+
 // Views of a partition that are to be replaced are removed first, whatever they are.
 func TestReplace(t *testing.T) {
 	w, f, store := lost(t)
