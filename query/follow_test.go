@@ -143,8 +143,7 @@ func TestFollowEnds(t *testing.T) {
 		wantNext(t, f, time.Minute, ErrDraining.Error(), 0)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		g := follow(t, s, "b")
-		if _, err := g.Next(ctx, time.Minute); !errors.Is(err, context.Canceled) && !errors.Is(err, ErrDraining) {
+		if _, err := f.Next(ctx, time.Minute); !errors.Is(err, context.Canceled) && !errors.Is(err, ErrDraining) {
 			t.Errorf("next with a request that has ended: %v", err)
 		}
 	})

@@ -43,7 +43,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	// Fails where w is no connection, as in tests: there is nothing to guard there.
-	_ = http.NewResponseController(w).SetWriteDeadline(s.deadline(rt, x))
+	_ = http.NewResponseController(w).SetWriteDeadline(s.deadline(r, rt, x))
 
 	defer s.finish(rec, r, rt, x)
 	tooLong := len(r.RequestURI) > maxTarget
@@ -73,13 +73,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// deadline is when a request must have been answered; zero if that is left to its handler.
-func (s *Server) deadline(rt *route, x *exchange) time.Time {
+// deadline is when a request must have been answered; never if that is left to its handler.
+func (s *Server) deadline(r *http.Request, rt *route, x *exchange) time.Time {
 	switch {
 	case rt == nil:
 		return x.began.Add(s.opts.WriteTimeout)
 	case rt.Stream:
-		return time.Time{}
+		return never(r)
 	}
 	return x.began.Add(s.opts.WriteTimeout + rt.MaxWait)
 }
@@ -141,6 +141,7 @@ func (s *Server) finish(w *recorder, r *http.Request, rt *route, x *exchange) {
 		}
 	}
 	s.report(w, r, rt, x)
+	w.body.over(r)
 	if x.left || x.cut {
 		panic(http.ErrAbortHandler) // half an answer, or none, must not look like a whole one
 	}

@@ -116,8 +116,10 @@ func NewServer(o ServerOptions) (*Server, error) {
 	s.http = &http.Server{
 		Handler:           s,
 		ReadHeaderTimeout: readHeaderTimeout,
-		// No ReadTimeout: it would end the context of a request that waits. No
-		// WriteTimeout: it would cut the answer of one. ServeHTTP sets a deadline for each.
+		// No ReadTimeout: it would end the context of a request that waits. ServeHTTP sets a
+		// deadline for each answer, which takes the place of this one. It is for what
+		// net/http answers, and has it know later which HTTP/2 streams have ended: see never.
+		WriteTimeout:   o.WriteTimeout,
 		IdleTimeout:    o.IdleTimeout,
 		MaxHeaderBytes: maxHeaderBytes,
 		ErrorLog:       errorLog,

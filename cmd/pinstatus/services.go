@@ -28,6 +28,7 @@ import (
 	"github.com/pinstatus/pinstatus/query"
 	"github.com/pinstatus/pinstatus/query/adm"
 	"github.com/pinstatus/pinstatus/query/auth"
+	"github.com/pinstatus/pinstatus/query/openapi"
 	"github.com/pinstatus/pinstatus/query/twofa"
 	"github.com/pinstatus/pinstatus/query/userpin"
 	v1 "github.com/pinstatus/pinstatus/query/v1"
@@ -292,10 +293,16 @@ func (s *service) startQuery(ready ...func() error) (addr string, err error) {
 	if err != nil {
 		return "", err
 	}
+	description, err := openapi.New()
+	if err != nil {
+		return "", err
+	}
 	server, err := query.NewServer(query.ServerOptions{
 		Service: views, Log: s.log, Registerer: s.reg, Ready: append(ready, authority.Ready),
 		GetCertificate: certificate, MaxConnections: connections,
-		Dialects: []query.Dialect{twofa.New(views, authority), adm.New(views, authority), userpin.New(views, authority), v1.New(views, authority)},
+		Dialects: []query.Dialect{
+			twofa.New(views, authority), adm.New(views, authority), userpin.New(views, authority), v1.New(views, authority), description,
+		},
 	})
 	if err != nil {
 		return "", err

@@ -113,14 +113,15 @@ func TestOneThatIsOutdatedFromTheStart(t *testing.T) {
 	})
 }
 
-// What was worked on with the newer configuration comes back to those who have it, and
-// nothing else moves.
+// What was worked on with the newer configuration comes to those who have it, and so does
+// what others leave. Nothing else moves.
 func TestOneThatIsOutdatedAtWork(t *testing.T) {
 	test(t, 16, func(t *testing.T, g *group) {
 		defer g.neverTwo()()
-		a, b := g.start("a"), g.start("b")
+		a, b, c := g.start("a"), g.start("b"), g.start("c")
 		wait(10 * time.Second)
 		g.mustBeFair()
+		stays := a.on()[3:]
 		g.mu.Lock()
 		newer := a.on()[:3]
 		for _, n := range newer {
@@ -129,14 +130,41 @@ func TestOneThatIsOutdatedAtWork(t *testing.T) {
 		g.mu.Unlock()
 		b.reload(2)
 		wait(toFit)
-		if got, want := a.on(), 5; len(got) != want || slices.ContainsFunc(newer, func(n int) bool { return slices.Contains(got, n) }) {
-			t.Errorf("the outdated one works on %v, want the %d of its 8 that it can go on with, without %v", got, want, newer)
+		c.leave()
+		wait(2 * aLook)
+		if got := a.on(); !slices.Equal(got, stays) {
+			t.Errorf("the outdated one works on %v, want those of its own that it can go on with, %v", got, stays)
 		}
-		if n := len(b.on()); n != 11 {
-			t.Errorf("the other has %d partitions, want 11", n)
+		if n := len(b.on()); n != 16-len(stays) {
+			t.Errorf("the one that is fit has %d partitions, want the other %d", n, 16-len(stays))
 		}
 		if err := a.Ready(); err != nil {
 			t.Errorf("Ready: %v, and it works on some", err)
+		}
+	})
+}
+
+// After a rebuild with a newer configuration nobody who has an older one touches the new views.
+func TestAnotherGenerationIsNewer(t *testing.T) {
+	test(t, 16, func(t *testing.T, g *group) {
+		a, b := g.startWith("a", 1), g.startWith("b", 2)
+		wait(10 * time.Second)
+		g.mu.Lock()
+		for n := range 16 {
+			g.folded[n] = 2
+		}
+		g.mu.Unlock()
+		g.serve(view.Serving{Generation: view.Generation{Number: 2, Partitions: 16}})
+		for range 100 {
+			wait(50 * time.Millisecond)
+			a.work.set(func(w *work) {
+				if w.generation.Number == 2 && len(w.own) > 0 {
+					t.Errorf("the outdated one works on %v of the newer generation", w.own)
+				}
+			})
+		}
+		if n := len(b.on()); n != 16 {
+			t.Errorf("the other has %d partitions, want all", n)
 		}
 	})
 }

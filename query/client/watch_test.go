@@ -489,11 +489,10 @@ func TestWatchEnds(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := newWatchable(t, connection)
 			ctx, cancel := context.WithCancelCause(t.Context())
-			ended := false
-			time.AfterFunc(30*time.Second, func() { ended = true; cancel(errors.New("own reason")) })
+			time.AfterFunc(30*time.Second, func() { cancel(errors.New("own reason")) })
 			began := time.Now()
 			c := s.client(t, WithRetry(Retry{Notify: func(err error, _ time.Duration) {
-				if ended {
+				if ctx.Err() != nil {
 					t.Errorf("%s: notified of %v after the end", name, err)
 				}
 			}}))

@@ -112,7 +112,7 @@ func TestPage(t *testing.T) {
 		switch {
 		case here && ids[place] == 0:
 			t.Errorf("a link to %q, which is not on the page", place)
-		case !here && !strings.HasPrefix(m[1], "https://") && m[1] != "/openapi.yaml":
+		case !here && !strings.HasPrefix(m[1], "https://") && m[1] != "openapi.yaml":
 			t.Errorf("a link to %q", m[1])
 		}
 	}

@@ -2,6 +2,7 @@ package openapi_test
 
 import (
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -27,7 +28,7 @@ func TestRefused(t *testing.T) {
 		path := fill.Replace(template)
 		open := template == "/docs" || template == "/openapi.yaml"
 		credential := credentialFor(r, template)
-		view := !open && !strings.HasSuffix(template, "/pinTypes")
+		ofViews := !open && !strings.HasSuffix(template, "/pinTypes")
 		want := func(what string, a querytest.Answer, code int) {
 			t.Helper()
 			if a.Code != code {
@@ -46,7 +47,9 @@ func TestRefused(t *testing.T) {
 		if slices.Contains(methods, http.MethodOptions) {
 			want("a preflight", r.Do(http.MethodOptions, path, "Origin: https://app.acme.example", "Access-Control-Request-Method: GET"), 204)
 		}
-		// A body is refused before the method is known not to be there only where one is read.
+		if slices.Contains(methods, http.MethodGet) {
+			want("a large body that nobody reads", getWithBody(t, r, path), 413)
+		}
 		if slices.Contains(methods, http.MethodPost) {
 			want("a large body", r.Post(path, strings.Repeat(" ", 2<<20), append(credential, "Content-Type: application/json")...), 413)
 			want("a body of another type", r.Post(path, "ids", append(credential, "Content-Type: text/plain")...), 415)
@@ -55,7 +58,7 @@ func TestRefused(t *testing.T) {
 		if !open {
 			want("no credential", ask(), 401)
 		}
-		if view {
+		if ofViews {
 			r.Views.Fail(errors.New("connection refused"))
 			code := 503
 			if strings.HasPrefix(template, "/user/") {
@@ -65,6 +68,24 @@ func TestRefused(t *testing.T) {
 			r.Views.Fail(nil)
 		}
 	}
+}
+
+// getWithBody sends a larger body with a GET than is read over.
+func getWithBody(t *testing.T, r *querytest.Rig, path string) querytest.Answer {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+r.Addr+path, strings.NewReader(strings.Repeat("x", 100<<10)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := r.Transport().RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+		t.Error(err)
+	}
+	return querytest.Answer{Code: resp.StatusCode}
 }
 
 // credentialFor are the headers of somebody who may read the path.

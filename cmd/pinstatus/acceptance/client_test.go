@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -93,7 +92,7 @@ func TestGetCommand(t *testing.T) {
 	}
 }
 
-// follower is a running "pinstatus watch account --json".
+// follower is a running "pinstatus watch account", of which lines takes --json.
 type follower struct {
 	*process
 	t *testing.T
@@ -106,6 +105,7 @@ type followedLine struct {
 	PINs     []struct {
 		Status         string
 		FailedAttempts int
+		LockCount      int
 	}
 }
 
@@ -136,6 +136,20 @@ func (w *follower) shows(what string, lines int, check func(followedLine) bool) 
 	})
 }
 
+// tells waits until the last line for people ends so, and begins with a time.
+func (w *follower) tells(end string) {
+	w.t.Helper()
+	eventually(w.t, "the watch tells: "+end, func() error {
+		all := strings.Split(w.Stdout.String(), "\n")
+		if len(all) < 2 || !strings.HasSuffix(all[len(all)-2], "  "+end) {
+			return errors.New("it tells:\n" + w.Stdout.String())
+		}
+		at, _, _ := strings.Cut(all[len(all)-2], " ")
+		_, err := time.Parse(time.RFC3339, at)
+		return err
+	})
+}
+
 func failedAttempts(n int) func(followedLine) bool {
 	return func(l followedLine) bool { return !l.Gone && l.PINs[0].FailedAttempts == n }
 }
@@ -148,7 +162,7 @@ func status(want string) func(followedLine) bool {
 // each change once, in order, and after a gap what has come of the changes in it.
 func TestWatchCommand(t *testing.T) {
 	t.Parallel()
-	c := newConfig(t, tenant{ID: "acme", PINTypes: []pinType{{Name: "Parental", MaxAttempts: 10, LockDurations: []string{"2s"}}}})
+	c := newConfig(t, tenant{ID: "acme", PINTypes: []pinType{{Name: "Parental", MaxAttempts: 10, LockDurations: []string{"5s"}}}})
 	server := natstest.Start(t)
 	start := func(address string) *process {
 		return start(t, c, "serve", "--config", c.file, "--http-addr", address, "--nats-url", server.URL(), "--data-dir", t.TempDir())
@@ -158,7 +172,7 @@ func TestWatchCommand(t *testing.T) {
 	b := connect(t, server.URL())
 	reader := c.reader(t)
 	w := &follower{launch(t, "watch", "account", "alice", "--json", "--url", p.base, "--token-file", reader), t}
-	text := launch(t, "watch", "account", "alice", "--url", p.base, "--token-file", reader)
+	text := &follower{launch(t, "watch", "account", "alice", "--url", p.base, "--token-file", reader), t}
 	p.measures(waitersMetric, 2)
 
 	b.publish(pinEvent("set", "acme", "alice", "Parental"))
@@ -178,22 +192,32 @@ func TestWatchCommand(t *testing.T) {
 	})
 	p = start(address)
 	w.shows("what has happened meanwhile", 0, failedAttempts(5))
+	text.tells("5 failed, 5 left")
 	seen := len(w.lines())
 	b.publish(attempt("acme", "alice", "Parental", "FAILED"))
 	w.shows("what happens after that", seen+1, failedAttempts(6))
+	text.tells("6 failed, 4 left")
 
 	p.stop()
 	p = start(address).ready()
-	for n := range 4 {
+	b.publish(attempt("acme", "alice", "Parental", "FAILED"))
+	w.shows("a failed attempt", 0, failedAttempts(7))
+	text.tells("7 failed, 3 left")
+	for range 3 {
 		b.publish(attempt("acme", "alice", "Parental", "FAILED"))
-		if n < 3 {
-			w.shows("a failed attempt", 0, failedAttempts(7+n))
-		}
 	}
-	w.shows("a lock", 0, status("LOCKED"))
-	w.shows("the end of the lock, by itself", 0, status("SET"))
+	w.shows("the end of a lock, by itself", 0, func(l followedLine) bool { return l.PINs[0].Status == "SET" && l.PINs[0].LockCount == 1 })
+	if before := w.lines()[len(w.lines())-2]; before.PINs[0].Status != "LOCKED" {
+		t.Errorf("before the end of the lock: %+v, want the lock", before)
+	}
 	b.publish(accountEvent("deleted", "acme", "alice"))
 	w.shows("the deletion", 0, func(l followedLine) bool { return l.Gone })
+	text.tells("gone")
+	for _, want := range []string{"  Parental  SET\n", "  Parental  LOCKED  for "} {
+		if got := text.Stdout.String(); !strings.Contains(got, want) {
+			t.Errorf("nothing says %q:\n%s", want, got)
+		}
+	}
 
 	all := w.lines()
 	for i, l := range all[:len(all)-1] {
@@ -201,26 +225,7 @@ func TestWatchCommand(t *testing.T) {
 			t.Errorf("line %d is %+v, behind %+v: not in order, or twice", i+1, l, all[max(i-1, 0)])
 		}
 	}
-	eventually(t, "the other watch shows the deletion", func() error {
-		if !strings.HasSuffix(text.Stdout.String(), "  gone\n") {
-			return errors.New("it shows\n" + text.Stdout.String())
-		}
-		return nil
-	})
-	var told []string // without the times
-	for line := range strings.Lines(text.Stdout.String()) {
-		at, rest, _ := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
-		if _, err := time.Parse(time.RFC3339, at); err != nil {
-			t.Errorf("line %q: %v", line, err)
-		}
-		told = append(told, rest)
-	}
-	for _, want := range []string{"Parental  SET", "Parental  SET  5 failed, 5 left", "Parental  SET  6 failed, 4 left", "Parental  LOCKED  for 2s", "gone"} {
-		if !slices.Contains(told, want) {
-			t.Errorf("nothing says %q:\n%s", want, text.Stdout.String())
-		}
-	}
-	for _, one := range []*process{w.process, text} {
+	for _, one := range []*process{w.process, text.process} {
 		one.signal(syscall.SIGINT)
 		if code := one.wait(); code != 0 {
 			t.Errorf("interrupted: exit code %d, want 0", code)

@@ -128,6 +128,7 @@ func (b *besieged) calm(before map[string]float64) {
 		if m, err = b.metrics(); err != nil {
 			return err
 		}
+		if x := time.Now().UnixMilli(); x%1000 < 15 { b.tb.Logf("inuse %.1f alloc %.1f idle %.1f stack %.1f gcs %v goroutines %v lastgc %.1fs conns %v mallocs-frees %v next %.1f", m["go_memstats_heap_inuse_bytes"]/1e6, m["go_memstats_heap_alloc_bytes"]/1e6, m["go_memstats_heap_idle_bytes"]/1e6, m["go_memstats_stack_inuse_bytes"]/1e6, m["go_gc_duration_seconds_count"], m["go_goroutines"], float64(x)/1000-m["go_memstats_last_gc_time_seconds"], m["pinstatus_http_connections"], m["go_memstats_mallocs_total"]-m["go_memstats_frees_total"], m["go_memstats_next_gc_bytes"]/1e6) }
 		for name, spare := range map[string]float64{
 			"go_goroutines": spareGoroutines, "go_memstats_heap_inuse_bytes": spareHeap,
 			"pinstatus_http_connections": 1, waitersMetric: 0,

@@ -95,7 +95,7 @@ func TestRefusedRedis(t *testing.T) {
 	}{
 		{"another authority", good, other.flags("redis", own), []string{"--redis-tls-ca: ", other.file, "unknown authority"}},
 		{"no authority", good, nil, []string{"--redis-tls-ca: not given", "unknown authority"}},
-		{"no certificate of the client", good, []string{"--redis-tls-ca", ca.file}, []string{"redis ping: --redis-tls-cert: "}},
+		{"no certificate of the client", good, []string{"--redis-tls-ca", ca.file}, []string{"pinstatus: --redis-tls-cert: "}},
 		{"expired certificate of the client", good, ca.flags("redis", expired), []string{"--redis-tls-cert: ", expired.cert, "expired at"}},
 		{"expired certificate of the server", stale, ca.flags("redis", own), []string{"--redis-url: ", "expired"}},
 		{"a URL without TLS", strings.Replace(good, "rediss", "redis", 1), ca.flags("redis", own), []string{"--redis-url: ", "rediss"}},
