@@ -123,7 +123,7 @@ func TestFollowGoesOnWhenViewsComeBack(t *testing.T) {
 		f := follow(t, s, "a")
 		wantNext(t, f, time.Minute, "SET", 0)
 		views.Fail(errors.New("connection refused"))
-		s.waiters.wakeAll(wakeReconnect)
+		s.waiters.wakeAll()
 		wantNext(t, f, time.Minute, ErrUnavailable.Error(), 0)
 		views.Fail(nil)
 		got, after := next(f, time.Minute)

@@ -239,12 +239,13 @@ func (w *waiters) wakePartition(p int, cause string) {
 	}
 }
 
-func (w *waiters) wakeAll(cause string) {
+// wakeAll wakes everybody after the connection that brings notices was down.
+func (w *waiters) wakeAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, tp := range w.topics {
 		for ; tp != nil; tp = tp.next {
-			w.wake(tp, cause)
+			w.wake(tp, wakeReconnect)
 		}
 	}
 }

@@ -134,7 +134,7 @@ func TestBurstReadsEachViewOnce(t *testing.T) {
 		}
 		synctest.Wait()
 		reads := views.Reads()
-		s.waiters.wakeAll(wakeReconnect)
+		s.waiters.wakeAll()
 		synctest.Wait()
 		if got := views.Reads() - reads; got != 100 {
 			t.Errorf("%d reads; want 100", got)
@@ -168,7 +168,7 @@ func TestBurstIsBounded(t *testing.T) {
 		}
 		<-time.After(time.Second)
 		reads, trips := views.Reads(), views.Trips()
-		s.waiters.wakeAll(wakeReconnect)
+		s.waiters.wakeAll()
 		<-time.After(time.Second)
 		if got := views.Reads() - reads; got != many {
 			t.Errorf("%d views read; want %d, each once", got, many)

@@ -136,12 +136,8 @@ func (w *watcher) connect(ctx context.Context, size int) error {
 		return fmt.Errorf("answered %s", res.Status)
 	}
 	var id, data string
-	for r := bufio.NewReader(io.LimitReader(res.Body, int64(size))); ; {
-		line, err := r.ReadString('\n')
-		if err != nil {
-			return nil // cut: what is not whole does not count
-		}
-		line = strings.TrimSuffix(line, "\n")
+	for lines := bufio.NewScanner(io.LimitReader(res.Body, int64(size))); lines.Scan(); {
+		line := lines.Text()
 		if v, ok := strings.CutPrefix(line, "id: "); ok {
 			id = v
 		}
@@ -155,6 +151,7 @@ func (w *watcher) connect(ctx context.Context, size int) error {
 			id, data = "", ""
 		}
 	}
+	return nil // cut: what is not whole does not count
 }
 
 func nilIfEnded(ctx context.Context, err error) error {
