@@ -100,7 +100,7 @@ func (s *Service) reconnectLoop(ctx context.Context, connected <-chan nats.Statu
 		err := s.opts.Notices.FlushWithContext(bounded)
 		cancel()
 		if err == nil {
-			s.waiters.wakeAll(wakeReconnect)
+			s.waiters.wakeAll()
 		}
 		select {
 		case <-ctx.Done():
