@@ -41,14 +41,14 @@
 //		…
 //	}
 //
-// A key without a view is waited for. Updates come in order, none twice, and none with the same
+// A key without a view is waited for. Updates come in order, and none shows the same
 // view as the one before. Changes may be merged where they come faster than the loop takes
 // them, or while the watch is cut off; the latest always arrives. Where the view ends, an
 // update says that it is Gone, and the watch goes on.
 //
 // A watch goes on where its connection is cut, the service restarts, or is overloaded or
-// unavailable: it connects again by itself, at most half a minute apart unless the service asks
-// for more, and misses nothing that still holds. Retry.Notify tells of it. A connection of
+// unavailable: it connects again by itself, about half a minute apart at most unless the service
+// asks for more, and misses nothing that still holds. Retry.Notify tells of it. A connection of
 // which nothing is heard for 45 s, not even a heartbeat, counts as cut. The watch ends when the
 // loop is left, and with an error, which is the last that is yielded, when its context ends,
 // when the credential is refused (401, 403), or when the service cannot answer such a question
