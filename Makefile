@@ -46,7 +46,7 @@ servers: ## Install the servers that tests run, where they are missing (Debian)
 
 .PHONY: test
 test: servers ## Run all tests under the race detector, then those of the charts module
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 30m ./...
 	$(test-charts)
 
 .PHONY: race

@@ -15,8 +15,8 @@ import (
 
 // connections bounds how many connections are open: each is a descriptor, of which Redis,
 // NATS and files need some, too. One more than that waits, before it is read from, until
-// another ends; meanwhile those that have been idle for longest are closed. Later ones wait
-// in the kernel's queue, first come, first served.
+// another ends; meanwhile those are closed that have said nothing yet, and those that have
+// been idle for longest. Later ones wait in the kernel's queue, first come, first served.
 type connections struct {
 	slots    chan struct{} // one taken for each open connection
 	heldBack prometheus.Counter
@@ -37,7 +37,7 @@ func newConnections(limit int, reg prometheus.Registerer) *connections {
 		}),
 		evicted: f.NewCounter(prometheus.CounterOpts{
 			Name: "pinstatus_http_connections_evicted_total",
-			Help: "Idle connections closed to make room for others.",
+			Help: "Connections without a request closed to make room for others.",
 		}),
 	}
 	f.NewGaugeFunc(prometheus.GaugeOpts{
@@ -80,8 +80,14 @@ func (l *boundListener) Close() error {
 	return l.Listener.Close()
 }
 
-// evictInterval is how often room is made while a connection waits for it.
-const evictInterval = 100 * time.Millisecond
+const (
+	// evictInterval is how often room is made while a connection waits for it.
+	evictInterval = 100 * time.Millisecond
+
+	// firstRequestWithin is how long a connection has for its first request while others
+	// wait: time for a handshake over a slow network.
+	firstRequestWithin = 2 * time.Second
+)
 
 // take takes a slot. It is false if there was none until closed.
 func (c *connections) take(closed <-chan struct{}) bool {
@@ -105,32 +111,46 @@ func (c *connections) take(closed <-chan struct{}) bool {
 	}
 }
 
-// evict closes connections between requests, those first that have been for longest. It
-// closes several, as it looks at all.
+// evict closes connections without a request: those that never had one before those that are
+// kept for the next, and of each those first that have been without for longest. It closes
+// several, as it looks at all.
 func (c *connections) evict() {
-	type idle struct {
-		conn  *connection
-		since int64
+	type candidate struct {
+		*connection
+		unused bool
+		since  int64
 	}
-	var idles []idle
+	var all []candidate
+	now := time.Now()
 	c.mu.Lock()
 	for conn := range c.open {
-		if since := conn.idleSince.Load(); since != 0 {
-			idles = append(idles, idle{conn, since})
+		since, unused := conn.idleSince.Load(), conn.unused.Load()
+		if since != 0 && (!unused || now.Sub(time.Unix(0, since)) > firstRequestWithin) {
+			all = append(all, candidate{conn, unused, since})
 		}
 	}
 	c.mu.Unlock()
-	slices.SortFunc(idles, func(a, b idle) int { return cmp.Compare(a.since, b.since) })
-	for _, i := range idles[:min(len(idles), 1+cap(c.slots)/16)] {
-		if i.conn.idleSince.Load() == i.since {
+	slices.SortFunc(all, func(a, b candidate) int {
+		if a.unused != b.unused {
+			if a.unused {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.since, b.since)
+	})
+	for _, e := range all[:min(len(all), 1+cap(c.slots)/16)] {
+		if e.idleSince.Load() == e.since {
 			c.evicted.Inc()
-			_ = i.conn.Close()
+			_ = e.Close()
 		}
 	}
 }
 
 func (c *connections) add(conn net.Conn) *connection {
 	one := &connection{Conn: conn, of: c}
+	one.unused.Store(true)
+	one.idleSince.Store(time.Now().UnixNano())
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.open[one] = struct{}{}
@@ -149,7 +169,8 @@ type connection struct {
 	net.Conn
 	of        *connections
 	close     sync.Once
-	idleSince atomic.Int64 // Unix nanoseconds; 0 while it has a request, and before its first
+	unused    atomic.Bool  // it has had no request yet
+	idleSince atomic.Int64 // Unix nanoseconds; 0 while it has a request
 }
 
 func (c *connection) Close() error {
@@ -176,9 +197,12 @@ func noteState(conn net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
-	since := int64(0)
-	if state == http.StateIdle {
-		since = time.Now().UnixNano()
+	switch state {
+	case http.StateActive:
+		c.idleSince.Store(0)
+		c.unused.Store(false)
+	case http.StateIdle:
+		c.idleSince.Store(time.Now().UnixNano())
+	default: // opened or closed
 	}
-	c.idleSince.Store(since)
 }

@@ -103,12 +103,51 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	})
 }
 
+// Connections that have said nothing make room before those that are of use, but not before
+// they have had the time to.
+func TestSilentConnectionsMakeRoom(t *testing.T) {
+	s := serve(t, func(o *ServerOptions) { o.MaxConnections = 2 })
+	silent, useful := s.dial(), s.dial()
+	if err := ask(t, useful, "/e/a/x"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "idle", func() bool { return s.idle() == 1 })
+	go func() { // sends its first request byte by byte, and never ends it
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for _, err := silent.Write([]byte("GET /")); err == nil; _, err = silent.Write([]byte("a")) {
+			<-tick.C
+		}
+	}()
+	old := time.Now().Add(-2 * firstRequestWithin).UnixNano()
+	eventually(t, "both are known", func() bool { return len(s.connections.slots) == 2 })
+	s.connections.mu.Lock()
+	for c := range s.connections.open {
+		if c.unused.Load() {
+			c.idleSince.Store(old)
+		}
+	}
+	s.connections.mu.Unlock()
+	if err := ask(t, s.dial(), "/e/a/x"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := silent.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the silent one: %v; want it closed", err)
+	}
+	if err := ask(t, useful, "/e/a/x"); err != nil {
+		t.Errorf("the one of use: %v; want it kept", err)
+	}
+	if n := testutil.ToFloat64(s.connections.evicted); n != 1 {
+		t.Errorf("%v evicted; want 1", n)
+	}
+}
+
 // idle is how many connections are kept for later.
 func (s *served) idle() (n int) {
 	s.connections.mu.Lock()
 	defer s.connections.mu.Unlock()
 	for c := range s.connections.open {
-		if c.idleSince.Load() != 0 {
+		if !c.unused.Load() && c.idleSince.Load() != 0 {
 			n++
 		}
 	}

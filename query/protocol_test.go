@@ -1,18 +1,23 @@
 package query
 
 import (
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 )
 
 // secured has a server speak TLS, with the certificate of example.com that pool vouches for.
@@ -225,5 +230,73 @@ func TestDrainOverHTTP2(t *testing.T) {
 	}
 	if n := len(s.connections.slots); n != 0 {
 		t.Errorf("%d connections in the end", n)
+	}
+}
+
+// resetting sends requests over one connection, each reset at once, and then closes it.
+func (s *served) resetting(requests int, path string) {
+	s.tb.Helper()
+	conn := s.dial()
+	pinged := make(chan struct{})
+	go func() {
+		defer close(pinged)
+		answers := http2.NewFramer(nil, conn)
+		for {
+			f, err := answers.ReadFrame()
+			if err != nil {
+				return
+			}
+			if ping, ok := f.(*http2.PingFrame); ok && ping.IsAck() {
+				pinged <- struct{}{}
+			}
+		}
+	}()
+	frames := http2.NewFramer(conn, nil)
+	var block bytes.Buffer
+	encoder := hpack.NewEncoder(&block)
+	_, err := io.WriteString(conn, http2.ClientPreface)
+	err = errors.Join(err, frames.WriteSettings())
+	for i := 0; i < requests && err == nil; i++ {
+		id := uint32(2*i + 1) //nolint:gosec // small
+		block.Reset()
+		for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "x"}, {":path", path}} {
+			err = errors.Join(err, encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
+		}
+		err = errors.Join(
+			err, frames.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: block.Bytes(), EndHeaders: true}),
+			frames.WriteRSTStream(id, http2.ErrCodeCancel),
+		)
+		if i%50 == 49 { // not faster than they are answered, which would end the connection
+			err = errors.Join(err, frames.WritePing(false, [8]byte{}))
+			<-pinged
+		}
+	}
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	_ = conn.Close()
+	for range pinged { // until the connection has ended
+	}
+	eventually(s.tb, "the connection has ended", func() bool { return len(s.connections.slots) == 0 })
+}
+
+// A request that its client resets at once leaves nothing: not until its deadlines either,
+// for which net/http may keep it.
+func TestResetRequestsAreForgotten(t *testing.T) {
+	s := serve(t, func(o *ServerOptions) { o.BodyTimeout = time.Minute })
+	inUse := func() int64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC() // pools let go
+		runtime.ReadMemStats(&m)
+		return int64(m.HeapAlloc) //nolint:gosec // far from that
+	}
+	for _, path := range []string{"/e/a/x", "/stream", "/nowhere"} {
+		s.resetting(100, path)
+		before := inUse()
+		s.resetting(5000, path)
+		if more := inUse() - before; more > 1<<20 {
+			t.Errorf("%s: 5000 requests leave %d bytes", path, more)
+		}
 	}
 }

@@ -38,7 +38,11 @@ func (o *overview) write(out, errOut io.Writer) error {
 		case p.Position == nil:
 			owner, lease = unknown, unknown
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t  %s\n", p.Partition, number(p.Position), number(p.Lag), p.waiting(), lease, p.State, owner)
+		lag, waiting := number(p.Lag), p.waiting()
+		if p.Lag == nil && p.Error == "" && o.StreamError == "" { // the position is none in this stream
+			lag, waiting = "-", "-"
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t  %s\n", p.Partition, number(p.Position), lag, waiting, lease, p.State, owner)
 	}
 	if err := w.Flush(); err != nil {
 		return err

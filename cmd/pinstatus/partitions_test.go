@@ -93,6 +93,27 @@ func TestPartitionsWithoutNATS(t *testing.T) {
 	}
 }
 
+// A position that is none in the stream is not behind it by anything, and one that Redis does not
+// tell is not known.
+func TestPartitionsWithoutAPosition(t *testing.T) {
+	s := newShelved(t)
+	keys := view.NewKeyspace("", 3, 2)
+	s.redis.Do("DEL", keys.Position(0))
+	s.redis.Do("SET", keys.Position(1), "rubbish")
+	code, out, errOut := execute(t, newPartitions(), s.flags...)
+	want := `Generation 3 of 2 partitions. The stream's last sequence is 2.
+
+  partition  position  lag  waiting  lease     state  owner
+          0         0    -        -      -  no views  -
+          1         ?    ?        ?      ?   unknown  ?
+
+0 projectors.
+`
+	if d := cmp.Diff(want, out); d != "" || code != exitCannotTell || !strings.HasPrefix(errOut, "pinstatus: partition 1: ") {
+		t.Errorf("exit code %d, error %q, -want +got:\n%s", code, errOut, d)
+	}
+}
+
 func TestWaitingTexts(t *testing.T) {
 	for _, tt := range []struct {
 		status partitionStatus

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -63,7 +64,7 @@ func (s *service) startProjector(dir *snapshot.Dir) (*projector.Projector, error
 		_ = json.NewEncoder(w).Encode(struct { // fails only with the connection
 			Owner      string                      `json:"owner"`
 			Partitions []projector.PartitionStatus `json:"partitions"`
-		}{owner, p.Status()})
+		}{owner, leftToOthers(p.Status(), leases.Unfit())})
 	})
 	census, err := letters.NewCensus(letters.CensusOptions{JetStream: s.jetStream, Log: s.log})
 	if err == nil {
@@ -77,6 +78,23 @@ func (s *service) startProjector(dir *snapshot.Dir) (*projector.Projector, error
 	s.start("projector", c.Run)
 	s.start("leases", leases.Run) // ends first, and hands over what is in hand
 	return p, nil
+}
+
+// leftToOthers completes the status of partitions that this process does not have by why it
+// would not be fit for them.
+func leftToOthers(all []projector.PartitionStatus, unfit map[int]error) []projector.PartitionStatus {
+	for i := range all {
+		s := &all[i]
+		why := unfit[s.Partition]
+		if why == nil || s.Held {
+			continue
+		}
+		if alarm := new(projector.Alarm); errors.As(why, &alarm) {
+			s.Alarm = alarm.Reason
+		}
+		s.Fault = "left to other projectors: " + why.Error()
+	}
+	return all
 }
 
 // drainWithin is how long the batches in hand may take where partitions are given up. It

@@ -141,7 +141,8 @@ func (m *memory) shrink() (shrunk bool) {
 			break
 		}
 		m.task, m.deferred = now, append(m.deferred, later)
-		m.selected.Store(&m.task.selection)
+		selected := m.task.selection // a copy: others read it while the task is split further
+		m.selected.Store(&selected)
 		for p, h := range m.parts {
 			switch {
 			case !slices.Contains(now.partitions, p):

@@ -23,8 +23,8 @@ const (
 // judgeParallel is how many partitions are judged at a time.
 const judgeParallel = 16
 
-// judge finds out, now and then, which partitions this process is not fit for. What cannot be
-// told is as it was.
+// judge finds out, every half a lease time, which partitions this process is not fit for.
+// What cannot be told is as it was.
 func (m *Manager) judge(ctx context.Context) {
 	if m.opts.Unfit == nil || !m.judged.IsZero() && time.Since(m.judged) < m.opts.LeaseTime/2 {
 		return
@@ -66,14 +66,16 @@ func (m *Manager) avoids(p int) bool {
 func (m *Manager) stand(s standing) {
 	was := m.standing
 	m.standing = s
-	switch {
-	case s == was:
-	case s == fit:
+	if s == was {
+		return
+	}
+	switch s {
+	case fit:
 		m.opts.Log.Info("this process can go on with all partitions again")
-	case s == aside:
+	case aside:
 		m.opts.Log.Warn("partitions are left to others: this process cannot go on with some, and takes no more",
 			zap.Int("partitions", len(m.unfit)), zap.Error(m.misfit()))
-	case s == alone:
+	case alone:
 		m.opts.Log.Warn("this process cannot go on with some partitions, and no other projector is there that could",
 			zap.Int("partitions", len(m.unfit)), zap.Error(m.misfit()))
 	}

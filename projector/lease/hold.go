@@ -51,7 +51,7 @@ func (m *Manager) hold(ctx context.Context, partitions []int) ([]holding, error)
 
 // keep renews what is held, and forgets what others have.
 func (m *Manager) keep(ctx context.Context) error {
-	mine := slices.Collect(maps.Keys(m.held))
+	mine := slices.Sorted(maps.Keys(m.held))
 	held, err := m.hold(ctx, mine)
 	var lost []int
 	for i, p := range mine {
@@ -73,8 +73,8 @@ func (m *Manager) release(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, m.patience())
 	defer cancel()
 	var leaving, former []place
-	for p, gone := range m.held {
-		if at := (place{m.generation, p}); gone && !m.worker.worksOn(at) {
+	for _, p := range slices.Sorted(maps.Keys(m.held)) {
+		if at := (place{m.generation, p}); m.held[p] && !m.worker.worksOn(at) {
 			leaving = append(leaving, at)
 		}
 	}

@@ -52,7 +52,11 @@ func (g generations) Begin(ctx context.Context) (view.Serving, error) {
 
 // Join is of lease.Store.
 func (c *client) Join(ctx context.Context, member string, ttl time.Duration) ([]string, error) {
-	return do(ctx, c, "join as "+member, nowhere, true, func() ([]string, error) {
+	what := "join"
+	if member != c.process.name {
+		what = "join, not fit for all partitions"
+	}
+	return do(ctx, c, what, nowhere, true, func() ([]string, error) {
 		return c.w.store.mem.Join(context.Background(), member, ttl)
 	})
 }

@@ -74,7 +74,7 @@ var sights = []string{
 	": late", ": twice", ": request lost", ": answer lost", ": away", ", and takes effect", "crashes", "stands still",
 	"clock jumps", "loses everything", "loses the generation's key", "commits, is at", "position moved", "[refill",
 	"[restoring", "finds snapshot", "policy_older", "is deleted", "dead letters", "cannot say", "believes",
-	"hold g1.p0", "release g1", "join as o1!",
+	"hold g1.p0", "release g1", "not fit for all",
 }
 
 func check(t *testing.T, seed uint64, out io.Writer) *world {

@@ -83,6 +83,9 @@ func newWorld(seed uint64, bug planted) *world {
 		w.faults.weights[beginRebuild] = 4
 	}
 	w.leases = w.sched.chance(0.5) || bug == trustLease
+	if w.leases && w.sched.chance(0.3) { // policies spread over those who share
+		w.faults.weights[newPolicy], w.faults.weights[reload] = 4, 4
+	}
 	return w
 }
 

@@ -12,9 +12,6 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer/event"
 	"github.com/pinstatus/pinstatus/consumer/natstest"
-	"github.com/pinstatus/pinstatus/projector/view"
-	"github.com/pinstatus/pinstatus/query"
-	"github.com/pinstatus/pinstatus/query/auth"
 	"github.com/pinstatus/pinstatus/query/internal/querytest"
 	"github.com/pinstatus/pinstatus/query/wire"
 )
@@ -59,6 +56,12 @@ func TestWatch(t *testing.T) {
 		w.expect(goneBlock)
 		r.Views.CommitDelivery("acme", "2B67", erased)
 		w.quiet(noticed)
+		r.Views.CommitDelivery("acme", "2B67", delivery(108, event.MessageAccepted))
+		w.expect(shown(108, deliveryBody("2B67", 108, event.MessageAccepted)))
+
+		// What was gone is news again, even as it was.
+		r.Views.CommitDelivery("acme", "2B67", erased)
+		w.expect(goneBlock)
 		r.Views.CommitDelivery("acme", "2B67", delivery(108, event.MessageAccepted))
 		w.expect(shown(108, deliveryBody("2B67", 108, event.MessageAccepted)))
 		w.leave()
@@ -111,170 +114,6 @@ func TestWatchWaitsForTheFirstView(t *testing.T) {
 	})
 }
 
-func TestWatchResumes(t *testing.T) {
-	const a = event.MessageAccepted
-	there, gone := delivery(7, a), delivery(7, a)
-	gone.Erased = true
-	body := deliveryBody("2B67", 7, a)
-	for _, tc := range []struct {
-		name   string
-		id     string
-		stored *view.Delivery
-		want   string // at once; empty if nothing
-	}{
-		{"the same", idOf(7, body), there, ""},
-		{"of a compressed answer", idOf(7, body) + "-gzip", there, ""},
-		{"another hash", "7-" + sum, there, shown(7, body)},
-		{"an older one", "6-" + sum, there, shown(7, body)},
-		{"gone before", "gone", there, shown(7, body)},
-		{"nobody's", "x", there, shown(7, body)},
-		{"with quotes", `"` + idOf(7, body) + `"`, there, shown(7, body)},
-		{"none", "", there, shown(7, body)},
-		{"gone since", "6-" + sum, gone, goneBlock},
-		{"still gone", "gone", gone, ""},
-		{"nobody's, gone", "x", gone, ""},
-		{"none, gone", "", gone, ""},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			bubble(t, querytest.Config{}, func(t *testing.T, r *querytest.Rig) {
-				r.Views.PutDelivery("acme", "2B67", tc.stored)
-				began := time.Now()
-				w := watch(t, r, pinPath, deliveriesKey, "Last-Event-ID: "+tc.id)
-				if tc.want != "" {
-					w.expectAfter(began, 0, tc.want)
-				}
-				w.expectAfter(began, 15*time.Second, ":")
-				r.Views.CommitDelivery("acme", "2B67", delivery(101, event.MessageDelivered))
-				w.expect(shown(101, deliveryBody("2B67", 101, event.MessageDelivered)))
-			})
-		})
-	}
-}
-
-// A stream that is resumed on a replica that is behind waits for it, for some time.
-func TestWatchResumesOnAReplicaThatIsBehind(t *testing.T) {
-	const last = "Last-Event-ID: 102-" + sum
-	config := querytest.Config{}
-	bubble(t, config, func(t *testing.T, r *querytest.Rig) {
-		r.Views.PutDelivery("acme", "2B67", delivery(100, event.MessageAccepted))
-		began := time.Now()
-		w := watch(t, r, pinPath, deliveriesKey, last)
-		r.Views.CommitDelivery("acme", "2B67", delivery(101, event.MessageWaitingDelivery))
-		r.Views.CommitDelivery("acme", "2B67", delivery(102, event.MessageDelivered))
-		at := w.expect(shown(102, deliveryBody("2B67", 102, event.MessageDelivered)))
-		if at.Equal(began) || at.After(began.Add(catchUpWithin)) {
-			t.Errorf("after %s", at.Sub(began))
-		}
-	})
-	bubble(t, config, func(t *testing.T, r *querytest.Rig) {
-		r.Views.PutDelivery("acme", "2B67", delivery(100, event.MessageAccepted))
-		began := time.Now()
-		w := watch(t, r, pinPath, deliveriesKey, last)
-		w.expectAfter(began, catchUpWithin, shown(100, deliveryBody("2B67", 100, event.MessageAccepted)))
-		r.Views.CommitDelivery("acme", "2B67", delivery(101, event.MessageWaitingDelivery))
-		w.expect(shown(101, deliveryBody("2B67", 101, event.MessageWaitingDelivery)))
-	})
-	bubble(t, config, func(t *testing.T, r *querytest.Rig) {
-		began := time.Now()
-		w := watch(t, r, pinPath, deliveriesKey, last)
-		w.expectAfter(began, catchUpWithin, goneBlock)
-	})
-	bubble(t, config, func(t *testing.T, r *querytest.Rig) {
-		// What it had before the store failed is not sent while that cannot be read.
-		d := delivery(100, event.MessageAccepted)
-		d.ExpiresAt = time.Now().Add(time.Second).UnixNano()
-		r.Views.PutDelivery("acme", "2B67", d)
-		w := watch(t, r, pinPath, deliveriesKey, last)
-		r.Views.Fail(errors.New("connection refused"))
-		w.expect(": unavailable")
-		w.expect(":")
-	})
-}
-
-func TestWatchMinSequence(t *testing.T) {
-	bubble(t, querytest.Config{}, func(t *testing.T, r *querytest.Rig) {
-		r.Views.PutDelivery("acme", "2B67", delivery(7, event.MessageAccepted))
-		const next = "Pinstatus-Min-Sequence: 101"
-		w := watch(t, r, pinPath, deliveriesKey, "Pinstatus-Min-Sequence: 100")
-		w.expect(shown(7, deliveryBody("2B67", 7, event.MessageAccepted)))
-		ask(t, r, pinPath+"/watch", deliveriesKey, next).expect(t, 5*time.Second, 409, behind(100))
-		ask(t, r, pinPath+"/watch", deliveriesKey, next, "Prefer: wait=20").expect(t, 20*time.Second, 409, behind(100))
-		ask(t, r, pinPath+"/watch", deliveriesKey, "Prefer: wait=0").expect(t, 0, 400, badPrefer)
-
-		began := time.Now()
-		time.AfterFunc(10*time.Second, func() { r.Views.CommitDelivery("acme", "2B67", delivery(101, event.MessageDelivered)) })
-		w = watch(t, r, pinPath, deliveriesKey, next, "Prefer: wait=20")
-		at := w.expect(shown(101, deliveryBody("2B67", 101, event.MessageDelivered)))
-		if at.Before(began.Add(10*time.Second)) || at.After(began.Add(10*time.Second+noticed)) {
-			t.Errorf("after %s", at.Sub(began))
-		}
-	})
-}
-
-func TestWatchEndsWithItsCredential(t *testing.T) {
-	var keyEnds time.Time
-	c := querytest.Config{Tenants: func(_ *querytest.Key, ts []query.Tenant) {
-		keyEnds = time.Now().Add(20 * time.Second)
-		ts[0].APIKeys[0].Expires = keyEnds
-	}}
-	bubble(t, c, func(t *testing.T, r *querytest.Rig) {
-		r.Views.PutDelivery("acme", "2B67", delivery(7, event.MessageAccepted))
-		ends := time.Unix(time.Now().Add(10*time.Second).Unix(), 0)
-		token := bearer(r, querytest.Claims{"scope": "deliveries:read", "exp": ends.Unix()})
-		ends = ends.Add(auth.Leeway)
-		began := time.Now()
-		byToken, byKey := watch(t, r, pinPath, token), watch(t, r, pinPath, deliveriesKey)
-		for _, w := range []*watching{byToken, byKey} {
-			w.expect(shown(7, deliveryBody("2B67", 7, event.MessageAccepted)))
-			w.expectAfter(began, 15*time.Second, ":")
-		}
-		byKey.expectAfter(keyEnds, 0, ": token expired")
-		byKey.expectAfter(keyEnds, 0, ended)
-		byToken.expectAfter(began, 30*time.Second, ":")
-		byToken.expectAfter(ends, 0, ": token expired")
-		byToken.expectAfter(ends, 0, ended)
-	})
-}
-
-func TestWatchEndsWhenDraining(t *testing.T) {
-	bubble(t, querytest.Config{}, func(t *testing.T, r *querytest.Rig) {
-		r.Views.PutDelivery("acme", "2B67", delivery(7, event.MessageAccepted))
-		w := watch(t, r, pinPath, deliveriesKey)
-		w.expect(shown(7, deliveryBody("2B67", 7, event.MessageAccepted)))
-		<-time.After(time.Second)
-		began := time.Now()
-		r.Service.Drain()
-		w.expectAfter(began, 0, ": draining")
-		w.expectAfter(began, 0, ended)
-
-		// Who comes while it drains goes at once, and well: a client that is refused might
-		// not come again.
-		w = watch(t, r, pinPath, deliveriesKey)
-		b := <-w.blocks
-		if b.text != ": draining" {
-			if b.text != shown(7, deliveryBody("2B67", 7, event.MessageAccepted)) {
-				t.Errorf("got %s", b.text)
-			}
-			w.expect(": draining")
-		}
-		w.expectAfter(began, 0, ended)
-	})
-}
-
-func TestWatchEndsAfterAReload(t *testing.T) {
-	bubble(t, querytest.Config{}, func(t *testing.T, r *querytest.Rig) {
-		w := watch(t, r, pinPath, deliveriesKey)
-		w.quiet(time.Second)
-		began := time.Now()
-		r.Service.Reload()
-		at := w.expect(": reload")
-		if took := at.Sub(began); took > 10*time.Second {
-			t.Errorf("after %s", took)
-		}
-		w.expectAfter(at, 0, ended)
-	})
-}
-
 func TestWatchWhileTheStoreFails(t *testing.T) {
 	bubble(t, querytest.Config{}, func(t *testing.T, r *querytest.Rig) {
 		now := time.Now()
@@ -308,64 +147,6 @@ func TestWatchWhileTheStoreFails(t *testing.T) {
 		if b := w.next(); b.text != shown(101, accountBody("abc123", 101, true)) {
 			t.Errorf("got %s", b.text)
 		}
-	})
-}
-
-// A view that cannot be decoded is a fault: the stream is cut, as nothing true can be said.
-func TestWatchIsCutByAFault(t *testing.T) {
-	bubble(t, querytest.Config{}, func(t *testing.T, r *querytest.Rig) {
-		w := watch(t, r, pinPath, deliveriesKey)
-		r.Views.Commit(view.Key{Kind: view.KindPIN, Tenant: "acme", ID: "2B67"}, []byte{view.CodecVersion})
-		w.expect(cut)
-		if d := r.Get(pinPath+"/watch", deliveriesKey).Diff(500, fault); d != "" {
-			t.Error(d)
-		}
-	})
-}
-
-// A reader that does not read is cut off, and nothing is kept for it.
-func TestWatchSlowReader(t *testing.T) {
-	bubble(t, querytest.Config{}, func(t *testing.T, r *querytest.Rig) {
-		large := delivery(7, event.MessageAccepted)
-		large.Entries[0].ErrorText = strings.Repeat("x", 100_000)
-		r.Views.PutDelivery("acme", "2B67", large)
-		_, body, _ := open(t, r.Transport(), "http://"+r.Addr+pinPath+"/watch", deliveriesKey)
-		synctest.Wait()
-		r.Views.CommitDelivery("acme", "2B67", delivery(101, event.MessageDelivered))
-		<-time.After(takeWithin - time.Second)
-		synctest.Wait()
-		if n := waiters(t, r); n != 1 {
-			t.Fatalf("%d wait; want 1", n)
-		}
-		<-time.After(time.Second)
-		synctest.Wait()
-		if n := waiters(t, r); n != 0 {
-			t.Errorf("%d wait; want none", n)
-		}
-		w := &watching{t: t, blocks: make(chan block, 10)}
-		w.read(body)
-		w.expect("retry: 2000")
-		w.expect(cut)
-	})
-}
-
-// A reader that reads within its time, however slowly, gets every view whole.
-func TestWatchReaderThatPauses(t *testing.T) {
-	bubble(t, querytest.Config{}, func(t *testing.T, r *querytest.Rig) {
-		large := delivery(7, event.MessageAccepted)
-		large.Entries[0].ErrorText = strings.Repeat("x", 100_000)
-		r.Views.PutDelivery("acme", "2B67", large)
-		_, body, _ := open(t, r.Transport(), "http://"+r.Addr+pinPath+"/watch", deliveriesKey)
-		<-time.After(takeWithin - time.Second)
-		w := &watching{t: t, blocks: make(chan block, 10)}
-		go w.read(body)
-		w.expect("retry: 2000")
-		if b := <-w.blocks; len(b.text) < 100_000 {
-			t.Errorf("%d bytes", len(b.text))
-		}
-		w.expect(":")
-		r.Views.CommitDelivery("acme", "2B67", delivery(101, event.MessageDelivered))
-		w.expect(shown(101, deliveryBody("2B67", 101, event.MessageDelivered)))
 	})
 }
 

@@ -162,7 +162,7 @@ func pathTricks(t *testing.T, b *besieged) {
 	for i := 0; i < len(headers); i += 2 {
 		lines.WriteString(headers[i] + ": " + headers[i+1] + "\r\n")
 	}
-	each(t, len(paths), 8, func(i int) error {
+	each(t, "path tricks", len(paths), 8, func(i int) error {
 		request := "GET " + paths[i] + " HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + lines.String() + "\r\n"
 		if err := b.refuses(request); err != nil {
 			return fmt.Errorf("%.100s: %w", paths[i], err)

@@ -208,7 +208,7 @@ func badTokens(t *testing.T, b *besieged) {
 	for i := range flood {
 		flood[i] = f.own(nil, "kid", fmt.Sprintf("unknown-%d", i))
 	}
-	each(t, len(flood), 16, func(i int) error { return denied(flood[i], paths[i%len(paths)]) })
+	each(t, "unknown keys", len(flood), 16, func(i int) error { return denied(flood[i], paths[i%len(paths)]) })
 }
 
 // badAPIKeys asks with API keys that are none.
@@ -229,7 +229,7 @@ func badAPIKeys(t *testing.T, b *besieged) {
 	if err := b.refuses("GET /2fa/1/pin/2B67/status HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: App x\r\nAuthorization: App " + key + "\r\n\r\n"); err != nil {
 		t.Errorf("two of them: %v", err)
 	}
-	each(t, 1000, 16, func(i int) error {
+	each(t, "guessed keys", 1000, 16, func(i int) error {
 		a, err := fetch(t.Context(), b.base+"/2fa/1/pin/2B67/status", "Authorization", fmt.Sprintf("App guess-%d", i))
 		if err != nil {
 			return err

@@ -28,6 +28,11 @@ type answer struct {
 // fetch asks a URL, with headers given as names and values in turn. The path goes onto the
 // wire as it is written.
 func fetch(ctx context.Context, rawURL string, header ...string) (answer, error) {
+	return fetchBy(ctx, client, rawURL, header...)
+}
+
+// fetchBy is fetch by another client.
+func fetchBy(ctx context.Context, by *http.Client, rawURL string, header ...string) (answer, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, rawURL, nil)
 	if err != nil {
 		return answer{}, err
@@ -36,7 +41,7 @@ func fetch(ctx context.Context, rawURL string, header ...string) (answer, error)
 		req.Header.Add(header[i], header[i+1])
 	}
 	a := answer{began: time.Now()}
-	res, err := client.Do(req)
+	res, err := by.Do(req)
 	if err != nil {
 		return answer{}, err
 	}

@@ -53,9 +53,23 @@ func launch(tb testing.TB, args ...string) *process {
 // launchIn is launch with variables added to the environment.
 func launchIn(tb testing.TB, variables []string, args ...string) *process {
 	tb.Helper()
-	p := &process{api: &api{}, tb: tb, role: args[0]}
 	cmd := exec.Command(binary, args...)
 	cmd.Env = append(environment(), variables...)
+	return launchCommand(tb, args[0], cmd)
+}
+
+// launchWith is launch of a process that may open so many descriptors.
+func launchWith(tb testing.TB, descriptors int, args ...string) *process {
+	tb.Helper()
+	limited := fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, descriptors)
+	cmd := exec.Command("sh", append([]string{"-c", limited, binary}, args...)...)
+	cmd.Env = environment()
+	return launchCommand(tb, args[0], cmd)
+}
+
+func launchCommand(tb testing.TB, role string, cmd *exec.Cmd) *process {
+	tb.Helper()
+	p := &process{api: &api{}, tb: tb, role: role}
 	var err error
 	if p.Process, err = child.Start(cmd); err != nil {
 		tb.Fatalf("start pinstatus: %v", err)
