@@ -52,22 +52,24 @@ func (c *compressors) compress(body []byte) []byte {
 	return out.Bytes()
 }
 
-// encode compresses a body that is about to be answered as a whole, if it is worth it and
-// the client takes it, and sets the headers that belong to it.
-func (w *recorder) encode(contentType string, body []byte) []byte {
+// compresses reports whether a body that is about to be answered as a whole is worth to be
+// compressed, and the client takes that.
+func (w *recorder) compresses(contentType string, body []byte) bool {
 	if len(body) < minCompressed || !compressible(contentType) {
-		return body
+		return false
+	}
+	w.Header().Add("Vary", "Accept-Encoding")
+	// What HEAD is answered has no body to compress, and describes the plain one.
+	return w.request.Method != http.MethodHead && acceptsGzip(w.request.Header)
+}
+
+// compressed is what to answer of a body and its compressed form, nil where that gains
+// nothing. It sets the headers that belong to it.
+func (w *recorder) compressed(plain, compressed []byte) []byte {
+	if compressed == nil {
+		return plain
 	}
 	h := w.Header()
-	h.Add("Vary", "Accept-Encoding")
-	// What HEAD is answered has no body to compress, and describes the plain one.
-	if w.request.Method == http.MethodHead || !acceptsGzip(w.request.Header) {
-		return body
-	}
-	compressed := w.server.compressors.compress(body)
-	if compressed == nil {
-		return body
-	}
 	h.Set("Content-Encoding", "gzip")
 	if tag := h.Get("ETag"); tag != "" {
 		h.Set("ETag", gzipTag(tag))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
@@ -19,8 +20,7 @@ func TestCompression(t *testing.T) {
 	answerWith := func(contentType string, size int) {
 		s.answers["a"] = func(w http.ResponseWriter, _ *http.Request) error {
 			w.Header().Set("ETag", etagHeader)
-			WriteBody(w, http.StatusOK, contentType, []byte(text(size)))
-			return nil
+			return WriteBody(w, http.StatusOK, contentType, []byte(text(size)))
 		}
 	}
 	const (
@@ -81,6 +81,33 @@ func TestCompression(t *testing.T) {
 				t.Errorf("Content-Length: %s; want %d", got.header.Get("Content-Length"), length)
 			}
 		})
+	}
+}
+
+// What is answered again and again is compressed once, and answered plain to who asks so.
+func TestFixed(t *testing.T) {
+	s := serve(t)
+	fixed := NewFixed("text/html", []byte(text(5000)))
+	s.answers["a"] = func(w http.ResponseWriter, _ *http.Request) error { return fixed.Write(w, http.StatusOK) }
+	var first []byte
+	for range 2 {
+		zipped := s.get("GET /x/a", "Accept-Encoding: gzip")
+		if zipped.header.Get("Content-Encoding") != "gzip" || unzip(t, zipped.body) != text(5000) {
+			t.Errorf("Content-Encoding: %q, another body", zipped.header.Get("Content-Encoding"))
+		}
+		if first == nil {
+			first = fixed.compressed
+		}
+		if &first[0] != &fixed.compressed[0] {
+			t.Error("it is compressed again")
+		}
+		if plain := s.get("GET /x/a"); plain.body != text(5000) || plain.header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("plain: Vary: %q, another body", plain.header.Get("Vary"))
+		}
+	}
+	w := httptest.NewRecorder() // not a server's
+	if err := fixed.Write(w, http.StatusOK); err != nil || w.Body.String() != text(5000) {
+		t.Errorf("%v, another body", err)
 	}
 }
 

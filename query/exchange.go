@@ -19,9 +19,11 @@ type exchange struct {
 	waited     time.Duration // for a view to change
 	err        error         // why the handler could not answer
 	left       bool          // the client is gone: nothing is answered
-	cut        bool          // the answer ends before it is whole
-	tenant     *Tenant       // whose credential the request has; nil until its dialect has found out
-	position   view.Position // that the answer is made from; zero if there is none, or it is not known
+
+	reload   <-chan struct{} // closed when the tenants change that its credential is checked against
+	cut      bool            // the answer ends before it is whole
+	tenant   *Tenant         // whose credential the request has; nil until its dialect has found out
+	position view.Position   // that the answer is made from; zero if there is none, or it is not known
 }
 
 type exchangeKey struct{}

@@ -31,18 +31,32 @@ type Follower struct {
 	service *Service
 	topic   *topic
 	version uint64          // of the outcome that Next returned last; 0 before the first
+	behind  bool            // it is in waiters.behind; guarded by waiters.mu
 	reload  <-chan struct{} // closed when the tenants change
 	spread  *time.Timer     // since then
 }
 
 // Follow takes a place to follow a view of the tenant's from, until Close. The error is a
 // *LimitError with ErrTooManyWaiters.
-func (s *Service) Follow(t *Tenant, key view.Key) (*Follower, error) {
-	tp, err := s.waiters.enter(t, key)
+//
+// The tenants as they were when the request with ctx came count as those that its
+// credential was checked against: if they have changed since, Next says so.
+func (s *Service) Follow(ctx context.Context, t *Tenant, key view.Key) (*Follower, error) {
+	reload := exchangeOf(ctx).reload
+	if reload == nil { // not a request of the server's
+		reload = s.reloads()
+	}
+	outdated := false
+	select {
+	case <-reload:
+		outdated = true
+	default:
+	}
+	tp, err := s.waiters.enter(t, key, outdated)
 	if err != nil {
 		return nil, err
 	}
-	return &Follower{service: s, topic: tp, reload: *s.reload.Load()}, nil
+	return &Follower{service: s, topic: tp, reload: reload}, nil
 }
 
 // Close gives the place back.
@@ -66,12 +80,14 @@ func (f *Follower) Next(ctx context.Context, d time.Duration) (*Snapshot, error)
 	if f.version == 0 {
 		version = f.service.waiters.begin(f.topic)
 	}
+	if err := f.ends(); err != nil {
+		return nil, err // though the view changes all the time
+	}
 	for {
 		o, err := f.outcome(ctx, version, timer.C, f.service.waiters.draining)
 		switch {
 		case errors.Is(err, ErrReload) && f.spread == nil:
-			f.reload = nil
-			f.spread = time.NewTimer(rand.N(reloadSpread)) //nolint:gosec // spreads load, guards nothing
+			f.end()
 			continue
 		case err != nil:
 			return nil, err
@@ -82,6 +98,20 @@ func (f *Follower) Next(ctx context.Context, d time.Duration) (*Snapshot, error)
 		}
 		return &o.Snapshot, nil
 	}
+}
+
+// Reach waits for up to d until the view's partition has processed a sequence of the event
+// stream. The error is a *BehindError if it has not by then; else it is as Wait's.
+func (f *Follower) Reach(ctx context.Context, sequence uint64, d time.Duration) error {
+	reload := f.reload
+	f.reload = nil // Next tells
+	c := Condition{Sequence: sequence, For: d}
+	if end, known := f.service.history.end(time.Now()); known {
+		c.stream = end.stream
+	}
+	_, _, err := f.wait(ctx, &c)
+	f.reload = reload
+	return err
 }
 
 // outcome waits for an outcome that is not older than version. The error is ErrQuiet when
@@ -112,6 +142,36 @@ func (f *Follower) outcome(ctx context.Context, version uint64, timer <-chan tim
 		}
 	}
 }
+
+// ends reports whether the follower is to end now.
+func (f *Follower) ends() error {
+	if f.service.waiters.drained() {
+		return ErrDraining
+	}
+	if f.spread == nil {
+		select {
+		case <-f.reload:
+			f.end()
+		default:
+		}
+		return nil
+	}
+	select {
+	case <-f.spread.C:
+		return ErrReload
+	default:
+		return nil
+	}
+}
+
+// end has the follower end soon.
+func (f *Follower) end() {
+	f.reload = nil
+	f.spread = time.NewTimer(rand.N(reloadSpread)) //nolint:gosec // spreads load, guards nothing
+}
+
+// reloads is closed by the next Reload.
+func (s *Service) reloads() <-chan struct{} { return *s.reload.Load() }
 
 // Reload has all that follow a view end within some seconds, to come again with a
 // credential that is checked anew: the tenants have changed.

@@ -24,7 +24,7 @@ const maxDiscard = 64 << 10
 
 // ServeHTTP answers one request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{requestID: requestID(r), began: time.Now()}
+	x := &exchange{requestID: requestID(r), began: time.Now(), reload: s.opts.Service.reloads()}
 	rt := s.router.find(r)
 	if rt != nil {
 		x.route = rt.Pattern

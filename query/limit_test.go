@@ -13,27 +13,36 @@ import (
 // A client that asks for far more than its rate, by many connections, still gets its rate:
 // requests that are refused cost nothing.
 func TestRefusedRequestsCostNothing(t *testing.T) {
-	s, _ := newService(t)
-	eager := *acme
-	eager.Limits.RequestsPerSecond = 2000
-	for s.Admit(&eager, "k") == nil { // uses what may come at once
-	}
-	began := time.Now()
-	var admitted atomic.Int64
-	var askers sync.WaitGroup
-	for range 8 {
-		askers.Go(func() {
-			for time.Since(began) < 300*time.Millisecond {
-				if s.Admit(&eager, "k") == nil {
-					admitted.Add(1)
-				}
+	synctest.Test(t, func(t *testing.T) {
+		const rate = 2000
+		s, _ := newService(t)
+		eager := *acme
+		eager.Limits.RequestsPerSecond = rate
+		var admitted atomic.Int64
+		flood := func() {
+			var askers sync.WaitGroup
+			for range 8 {
+				askers.Go(func() {
+					for range rate {
+						if s.Admit(&eager, "k") == nil {
+							admitted.Add(1)
+						}
+					}
+				})
 			}
-		})
-	}
-	askers.Wait()
-	if want := time.Since(began).Seconds() * 2000 * 0.8; float64(admitted.Load()) < want {
-		t.Errorf("%d requests admitted in %s; want at least %.0f", admitted.Load(), time.Since(began), want)
-	}
+			askers.Wait()
+		}
+		flood() // what may come at once
+		for second := int64(1); second <= 3; second++ {
+			for range 10 {
+				<-time.After(100 * time.Millisecond)
+				flood()
+			}
+			if got, want := admitted.Load(), rate*(1+second); got < want-1 || got > want {
+				t.Errorf("%d requests admitted in %ds; want %d", got, second, want)
+			}
+		}
+	})
 }
 
 // Who waits for as long as Retry-After says is admitted.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pinstatus/pinstatus/projector/view"
 )
@@ -77,6 +78,10 @@ func (s *Service) onNotice(msg *nats.Msg) {
 	// What has been committed must not be missing from an answer any more: not even from the
 	// first one, after a failover that lost it.
 	g.floors[n.Partition].raise(mark{stream: n.Stream, sequence: n.To})
+	if newest := s.newest.Load(); newest != g {
+		carryFloors(g.floors, newest.floors)
+		return // all have been woken to read the other generation
+	}
 	follows, known := s.progress.follow(&n)
 	if follows {
 		s.waiters.notice(n.Partition, n.To, n.Keys)
@@ -94,13 +99,15 @@ func (s *Service) onNotice(msg *nats.Msg) {
 // was published until then is lost.
 func (s *Service) reconnectLoop(ctx context.Context, connected <-chan nats.Status) {
 	for {
-		// Answered once the server has taken the subscription. If it fails, the connection
-		// is down again, and its next start comes by here.
+		// Answered once the server has taken the subscription.
 		bounded, cancel := context.WithTimeout(ctx, 10*time.Second)
 		err := s.opts.Notices.FlushWithContext(bounded)
 		cancel()
-		if err == nil {
+		switch {
+		case err == nil:
 			s.waiters.wakeAll()
+		case ctx.Err() == nil && s.opts.Notices.IsConnected():
+			continue // it is slow
 		}
 		select {
 		case <-ctx.Done():
@@ -132,13 +139,22 @@ func (s *Service) comparePositions(ctx context.Context) {
 	if g == nil {
 		return
 	}
+	var mu sync.Mutex
 	positions := make(map[int]uint64)
+	var group errgroup.Group
+	group.SetLimit(partitionReads)
 	for p, one := range s.waiters.onePerPartition() {
-		// A partition that cannot be read is left for the next time.
-		if r, err := s.read(ctx, view.Read{Key: one}); err == nil {
-			positions[p] = r.Position.Sequence
-		}
+		group.Go(func() error {
+			// A partition that cannot be read is left for the next time.
+			if r, err := s.read(ctx, view.Read{Key: one}); err == nil {
+				mu.Lock()
+				defer mu.Unlock()
+				positions[p] = r.Position.Sequence
+			}
+			return nil
+		})
 	}
+	_ = group.Wait() // none returns an error
 	if len(positions) == 0 || !sleep(ctx, noticeDelay) || s.serving.Load() != g {
 		return
 	}

@@ -57,19 +57,24 @@ func (w *waiters) refresh(p int, q *queue) {
 	}
 }
 
-// take takes the next lot from a queue, which ends if there is none.
+// take takes the next lot from a queue, which ends if there is none. What nobody waits for
+// any more is left out.
 func (w *waiters) take(p int, q *queue) (lot []*topic, asked []wanted, outcomes []*outcome) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	lot = q.topics[:min(len(q.topics), maxShared)]
-	q.topics = q.topics[len(lot):]
-	if len(lot) == 0 {
-		delete(w.queues, p)
-	}
-	for _, tp := range lot {
+	for len(q.topics) > 0 && len(lot) < maxShared {
+		tp := q.topics[0]
+		q.topics = q.topics[1:]
+		tp.queued = false
+		if tp.waiting == 0 {
+			continue
+		}
+		lot = append(lot, tp)
 		asked = append(asked, wanted{tp.tenant, tp.key})
 		outcomes = append(outcomes, &outcome{version: tp.version, woken: tp.woken})
-		tp.queued = false
+	}
+	if len(lot) == 0 {
+		delete(w.queues, p)
 	}
 	return lot, asked, outcomes
 }

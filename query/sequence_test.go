@@ -75,7 +75,7 @@ func TestWaitForSequence(t *testing.T) {
 		if !errors.As(got.err, &behind) || got.after != 0 {
 			t.Errorf("without a wait: %+v; want the error at once", got)
 		}
-		if !s.waiters.empty() {
+		if !nothingWaits(s) {
 			t.Error("the waits left something behind")
 		}
 	})

@@ -63,20 +63,28 @@ func (s *Service) Read(ctx context.Context, t *Tenant, key view.Key) (*Snapshot,
 // ReadAll is many views of the tenant's, in the order of the keys. It costs one round trip
 // to each shard of the store. If any of them cannot be shown, none is: errors are as Read's.
 func (s *Service) ReadAll(ctx context.Context, t *Tenant, keys []view.Key) ([]Snapshot, error) {
-	reads := make([]view.Read, len(keys))
-	for i, key := range keys {
-		reads[i] = readOf(t, key)
+	reads := make([]view.Read, 0, len(keys))
+	places := make(map[view.Key]int, len(keys)) // among reads: a key may stand there often
+	for _, key := range keys {
+		if _, twice := places[key]; !twice {
+			places[key] = len(reads)
+			reads = append(reads, readOf(t, key))
+		}
 	}
 	records, err := s.readAll(ctx, reads)
 	readAt(ctx, oldest(records))
 	if err != nil {
 		return nil, err
 	}
-	all := make([]Snapshot, len(keys))
-	for i := range all {
-		if err := s.fill(&all[i], t, keys[i], records[i]); err != nil {
+	read := make([]Snapshot, len(reads))
+	for i := range read {
+		if err := s.fill(&read[i], t, reads[i].Key, records[i]); err != nil {
 			return nil, err
 		}
+	}
+	all := make([]Snapshot, len(keys))
+	for i, key := range keys {
+		all[i] = read[places[key]]
 	}
 	return all, nil
 }

@@ -15,12 +15,25 @@ type Condition struct {
 	// processed: the view includes the event, or is none the richer for it. 0 is none.
 	Sequence uint64
 
+	// Seen is a sequence that the client has been answered with. A view of a partition that
+	// has not come as far is waited with; when the time is up it is what there is.
+	Seen uint64
+
 	Met func(*Snapshot) bool // nil: whatever the view is
 	For time.Duration        // 0 does not wait
+
+	stream int64 // that exists now; 0 if it is not known
 }
 
 func (c *Condition) met(s *Snapshot) bool {
-	return s.Position.Sequence >= c.Sequence && (c.Met == nil || c.Met(s))
+	return c.reached(s) && s.Position.Sequence >= c.Seen && (c.Met == nil || c.Met(s))
+}
+
+// reached reports whether the sequence is processed. Views of a stream that has been made
+// anew since say nothing about a sequence of the new one.
+func (c *Condition) reached(s *Snapshot) bool {
+	return c.Sequence == 0 ||
+		s.Position.Sequence >= c.Sequence && (c.stream == 0 || c.stream == s.Position.Stream)
 }
 
 // BehindError says that a view's partition had not processed a sequence when the wait for
@@ -35,7 +48,7 @@ func (e *BehindError) Error() string {
 
 // end is the answer to a wait that ends with a read.
 func (c *Condition) end(s *Snapshot) (*Snapshot, bool, error) {
-	if s.Position.Sequence < c.Sequence {
+	if !c.reached(s) {
 		return nil, false, &BehindError{Position: s.Position.Sequence}
 	}
 	return s, c.met(s), nil
@@ -52,10 +65,13 @@ func (c *Condition) end(s *Snapshot) (*Snapshot, bool, error) {
 // if the view cannot be shown at first or in the end, as a store that fails in between has
 // until then to come back; else ctx's, or a fault.
 func (s *Service) Wait(ctx context.Context, t *Tenant, key view.Key, c Condition) (snap *Snapshot, met bool, err error) {
+	if end, known := s.history.end(time.Now()); known {
+		c.stream = end.stream
+	}
 	if c.For <= 0 || s.waiters.drained() {
 		return s.readOnce(ctx, t, key, &c)
 	}
-	f, err := s.Follow(t, key)
+	f, err := s.Follow(ctx, t, key)
 	if err != nil {
 		// Who need not wait needs no place.
 		snap, met, readErr := s.readOnce(ctx, t, key, &c)
@@ -78,16 +94,14 @@ func (s *Service) readOnce(ctx context.Context, t *Tenant, key view.Key, c *Cond
 	return c.end(snap)
 }
 
-// drainRead bounds the last read of a wait that ends because the service drains: it may
-// have many to do, and must end within seconds.
-const drainRead = 2 * time.Second
-
 func (f *Follower) wait(ctx context.Context, c *Condition) (*Snapshot, bool, error) {
 	timer := time.NewTimer(c.For)
 	defer timer.Stop()
 	w := f.service.waiters
-	if c.Sequence > 0 {
-		w.await(f.topic, c.Sequence) // before the read, lest it be reached in between
+	awaited := max(c.Sequence, c.Seen)
+	if awaited > 0 {
+		w.await(f, awaited) // before the read, lest it be reached in between
+		defer w.awaitNoMore(f)
 	}
 	o, why := f.outcome(ctx, w.begin(f.topic), timer.C, w.draining)
 	for first := true; ; first = false {
@@ -100,8 +114,8 @@ func (f *Follower) wait(ctx context.Context, c *Condition) (*Snapshot, bool, err
 			return &o.Snapshot, true, nil
 		case o.err != nil && first:
 			return nil, false, o.err
-		case o.Position.Sequence < c.Sequence:
-			w.await(f.topic, c.Sequence)
+		case o.Position.Sequence < awaited:
+			w.await(f, awaited)
 		}
 		before := o
 		began := time.Now()
@@ -114,23 +128,20 @@ func (f *Follower) wait(ctx context.Context, c *Condition) (*Snapshot, bool, err
 	}
 }
 
-// lastLook reads once more, as a change may have come together with the end of the wait.
+// lastLook reads once more, as a change may have come together with the end of the wait. It
+// is bounded: many waits may end at once, of a partition whose shard hangs.
 func (f *Follower) lastLook(ctx context.Context, c *Condition, why error, before *outcome) (*Snapshot, bool, error) {
-	bounded := ctx
-	if errors.Is(why, ErrDraining) {
-		if before != nil && before.err != nil {
-			return nil, false, before.err // a store that fails has no time left to come back
-		}
-		var cancel context.CancelFunc
-		bounded, cancel = context.WithTimeout(ctx, drainRead)
-		defer cancel()
+	if errors.Is(why, ErrDraining) && before != nil && before.err != nil {
+		return nil, false, before.err // a store that fails has no time left to come back
 	}
+	bounded, cancel := context.WithTimeout(ctx, f.service.opts.ReadTimeout)
+	defer cancel()
 	o, err := f.outcome(bounded, f.service.waiters.begin(f.topic), nil, nil)
 	switch {
 	case ctx.Err() != nil:
 		return nil, false, ctx.Err()
 	case err != nil:
-		return nil, false, fmt.Errorf("%w: last read while draining: %w", ErrUnavailable, err)
+		return nil, false, fmt.Errorf("%w: last read of a wait: %w", ErrUnavailable, err)
 	case o.err != nil:
 		return nil, false, o.err
 	}

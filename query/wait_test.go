@@ -39,7 +39,7 @@ func TestWaitAnswersAtOnce(t *testing.T) {
 		expect(t, goWait(t.Context(), s, "a", time.Minute), result{Set: true})
 		expect(t, goWait(t.Context(), s, "a", 0), result{Set: true})
 		expect(t, goWait(t.Context(), s, "b", 0), result{})
-		if !s.waiters.empty() {
+		if !nothingWaits(s) {
 			t.Error("the waits left something behind")
 		}
 	})
@@ -163,12 +163,12 @@ func TestDrainWhileTheStoreFails(t *testing.T) {
 func TestDrainWhileTheStoreHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, views := newService(t)
-		s.opts.ReadTimeout = time.Hour
+		s.opts.ReadTimeout = 3 * time.Second
 		results := goWait(t.Context(), s, "a", time.Minute)
 		stillWaits(t, results)
 		release := views.Hold()
 		s.Drain()
-		expect(t, results, result{Err: ErrUnavailable, After: drainRead})
+		expect(t, results, result{Err: ErrUnavailable, After: s.opts.ReadTimeout})
 		release()
 	})
 }

@@ -69,10 +69,10 @@ type outcome struct {
 	woken   time.Time // when there was reason to read
 }
 
-// behind is a topic that waits for its partition to reach a sequence.
+// behind is a follower that waits for its partition to reach a sequence.
 type behind struct {
 	sequence uint64
-	topic    *topic
+	follower *Follower
 }
 
 func newWaiters(limit int, read func(context.Context, []wanted, []*outcome), m *serviceMetrics) *waiters {
@@ -89,7 +89,8 @@ func newWaiters(limit int, read func(context.Context, []wanted, []*outcome), m *
 }
 
 // enter takes a place for a request of tenant t that waits for key; leave gives it back.
-func (w *waiters) enter(t *Tenant, key view.Key) (*topic, error) {
+// The tenant as an outdated request knows it is not shown to others.
+func (w *waiters) enter(t *Tenant, key view.Key, outdated bool) (*topic, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	hash := key.Hash()
@@ -115,7 +116,9 @@ func (w *waiters) enter(t *Tenant, key view.Key) (*topic, error) {
 		tp.partition = w.partitionOf(key)
 		w.topics[hash] = tp
 	}
-	tp.tenant = t
+	if tp.tenant == nil || !outdated {
+		tp.tenant = t
+	}
 	tp.waiting++
 	w.tenants[t.ID]++
 	w.waiting++
@@ -151,7 +154,6 @@ func (w *waiters) remove(tp *topic) {
 	} else {
 		delete(w.topics, tp.hash)
 	}
-	w.forget(tp.partition, func(b behind) bool { return b.topic == tp })
 }
 
 func (w *waiters) partitionOf(k view.Key) int {
@@ -180,14 +182,25 @@ func (w *waiters) latest(tp *topic, version uint64) (*outcome, <-chan struct{}) 
 	return nil, tp.changed
 }
 
-// await has the topic wake once its partition has processed a sequence. It is called before
-// the read that may find that it has.
-func (w *waiters) await(tp *topic, sequence uint64) {
+// await has the follower's topic wake once its partition has processed a sequence. It is
+// called before the read that may find that it has.
+func (w *waiters) await(f *Follower, sequence uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	p, b := tp.partition, behind{sequence, tp}
-	if !slices.Contains(w.behind[p], b) {
-		w.behind[p] = append(w.behind[p], b)
+	p := f.topic.partition
+	if !f.behind {
+		f.behind = true
+		w.behind[p] = append(w.behind[p], behind{sequence, f})
+	}
+}
+
+// awaitNoMore ends await.
+func (w *waiters) awaitNoMore(f *Follower) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if f.behind {
+		f.behind = false
+		w.forget(f.topic.partition, func(b behind) bool { return b.follower == f })
 	}
 }
 
@@ -211,10 +224,12 @@ func (w *waiters) notice(p int, to uint64, hashes []uint64) {
 		}
 	}
 	w.forget(p, func(b behind) bool {
-		if b.sequence <= to {
-			w.wake(b.topic, wakeSequence)
+		if b.sequence > to {
+			return false
 		}
-		return b.sequence <= to
+		b.follower.behind = false
+		w.wake(b.follower.topic, wakeSequence)
+		return true
 	})
 }
 
@@ -265,7 +280,8 @@ func (w *waiters) regenerate(partitions int) {
 	w.behind = make(map[int][]behind)
 	for _, all := range before {
 		for _, b := range all {
-			w.behind[b.topic.partition] = append(w.behind[b.topic.partition], b)
+			p := b.follower.topic.partition
+			w.behind[p] = append(w.behind[p], b)
 		}
 	}
 }

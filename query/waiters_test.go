@@ -117,7 +117,7 @@ func TestManyWaitersShareReads(t *testing.T) {
 		if got := views.Reads() - reads; got != 2 {
 			t.Errorf("%d reads for two changes; want 2", got)
 		}
-		if !s.waiters.empty() {
+		if !nothingWaits(s) {
 			t.Error("the waits left something behind")
 		}
 	})
@@ -205,14 +205,16 @@ func TestHashCollision(t *testing.T) {
 		views.PutAccount("acme", "b", isSetView)
 		s.waiters.notice(p, 101, []uint64{hash})
 		expect(t, b, result{Set: true})
-		if !s.waiters.empty() {
+		if !nothingWaits(s) {
 			t.Error("the waits left something behind")
 		}
 	})
 }
 
-// empty reports whether nothing is left of any wait.
-func (w *waiters) empty() bool {
+// nothingWaits reports whether nothing is left of any wait, once all that happens has.
+func nothingWaits(s *Service) bool {
+	synctest.Wait()
+	w := s.waiters
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.waiting+len(w.topics)+len(w.tenants)+len(w.behind)+len(w.queues) == 0

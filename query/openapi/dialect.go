@@ -21,10 +21,9 @@ type Dialect struct {
 
 // served is one form of the description.
 type served struct {
-	contentType string
-	etag        string
-	policy      string // value of a Content-Security-Policy header; empty: none
-	body        []byte
+	body   *query.Fixed
+	etag   string
+	policy string // value of a Content-Security-Policy header; empty: none
 }
 
 // New makes the dialect, and renders the page. The error says what in the document cannot
@@ -42,7 +41,7 @@ func New() (*Dialect, error) {
 
 func serve(contentType, policy string, body []byte) served {
 	sum := sha256.Sum256(body)
-	return served{contentType: contentType, etag: `"` + hex.EncodeToString(sum[:16]) + `"`, policy: policy, body: body}
+	return served{body: query.NewFixed(contentType, body), etag: `"` + hex.EncodeToString(sum[:16]) + `"`, policy: policy}
 }
 
 // Name is the dialect's name in metrics and logs.
@@ -67,7 +66,7 @@ func (s *served) handle(w http.ResponseWriter, r *http.Request) error {
 	if s.policy != "" {
 		h.Set("Content-Security-Policy", s.policy)
 	}
-	_ = query.WriteBody(w, http.StatusOK, s.contentType, s.body) // fails only where nobody listens any more
+	_ = s.body.Write(w, http.StatusOK) // fails only where nobody listens any more
 	return nil
 }
 

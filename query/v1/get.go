@@ -35,16 +35,10 @@ func (d *Dialect) getNow(w http.ResponseWriter, r *http.Request, t *target, q *r
 func (d *Dialect) getWaiting(w http.ResponseWriter, r *http.Request, t *target, q *request) error {
 	snap, err := d.wait(r, t, q)
 	var behind *query.BehindError
-	isBehind := err != nil && errors.As(err, &behind)
-	if q.wait > 0 && (err == nil || isBehind) {
+	if q.wait > 0 && (err == nil || errors.As(err, &behind)) {
 		w.Header().Set(wire.HeaderPreferenceApplied, "wait="+strconv.Itoa(int(q.wait/time.Second)))
 	}
-	switch {
-	case isBehind && behind.Position >= q.minSequence:
-		// The client has been answered more, by another replica, than this one can say yet.
-		notModified(w, q.match.newest())
-		return nil
-	case err != nil:
+	if err != nil {
 		return err
 	}
 	return answer(w, t, q, snap)
@@ -89,8 +83,7 @@ func (q *request) condition(id string) query.Condition {
 	switch {
 	case q.wait == 0: // for its sequence alone
 	case q.match.given:
-		// The view must not be older than what the client has.
-		c.Sequence = max(c.Sequence, q.match.newest().sequence)
+		c.Seen = q.match.newest().sequence // by the answer of a replica that knew more, perhaps
 		c.Met = func(s *query.Snapshot) bool { return !s.Exists() || !q.match.names(tagOf(id, s)) }
 	case q.minSequence == 0:
 		c.Met = (*query.Snapshot).Exists

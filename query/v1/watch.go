@@ -9,22 +9,16 @@ func (d *Dialect) watch(w http.ResponseWriter, r *http.Request, t *target, q *re
 		w.WriteHeader(http.StatusOK)
 		return nil
 	}
-	if err := d.awaitSequence(r, t, q); err != nil {
-		return err
-	}
-	f, err := d.service.Follow(t.Tenant, t.key)
+	f, err := d.service.Follow(r.Context(), t.Tenant, t.key)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	return newStream(w, r, f, t).run(r.Context())
-}
-
-// awaitSequence waits for the sequence that a request asks for, if it does.
-func (d *Dialect) awaitSequence(r *http.Request, t *target, q *request) error {
-	if q.minSequence == 0 {
-		return nil
+	if q.minSequence > 0 {
+		c := t.within(q.condition(t.id))
+		if err := f.Reach(r.Context(), c.Sequence, c.For); err != nil {
+			return err
+		}
 	}
-	_, err := d.wait(r, t, &request{wait: q.wait, minSequence: q.minSequence})
-	return err
+	return newStream(w, r, f, t).run(r.Context())
 }

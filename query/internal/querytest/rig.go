@@ -158,6 +158,7 @@ func (r *Rig) SetTenants(tenants []query.Tenant) {
 	if err != nil {
 		r.TB.Fatal(err)
 	}
+	r.Service.Reload()
 }
 
 // run runs f until the test ends.
