@@ -43,7 +43,7 @@ func TestProjectorKilled(t *testing.T) {
 	}
 	o := newOracle(t, c, d.broker.stream(eventStream))
 	d.project = d.start("project")
-	d.project.projected(o.last)
+	d.projected(o.last)
 	d.query = d.start("query").ready()
 	o.check(t, d.query.api)
 	o.checkViews(t, d)

@@ -41,7 +41,7 @@ func TestDeadLetters(t *testing.T) {
 		d.project.Kill()
 		d.redis.Do("FLUSHALL")
 		d.project = d.start("project")
-		d.project.projected(last)
+		d.projected(last)
 		checkUnchanged(t, before, d.broker.stream(deadLetterStream))
 	})
 }

@@ -29,7 +29,7 @@ func TestNoPersonalData(t *testing.T) {
 	t.Run("roles", func(t *testing.T) {
 		t.Parallel()
 		d := deploy(t, newConfig(t))
-		d.project.projected(publishSecrets(d.broker))
+		d.projected(publishSecrets(d.broker))
 		askSecrets(t, d.query.api, d.broker)
 		// The same while servers fail, which is when most is logged.
 		d.redis.Stop()
@@ -37,7 +37,7 @@ func TestNoPersonalData(t *testing.T) {
 		d.broker.publish(smsStatus("acme", secretPIN, secretNumber, "MESSAGE_EXPIRED"))
 		d.redis.Restart()
 		d.servers.Restart()
-		d.project.projected(d.broker.publish(smsStatus("acme", secretPIN, secretNumber, "MESSAGE_DELIVERED")))
+		d.projected(d.broker.publish(smsStatus("acme", secretPIN, secretNumber, "MESSAGE_DELIVERED")))
 		askSecrets(t, d.query.api, d.broker)
 		checkSecrets(t, d.project, d.query)
 	})

@@ -36,7 +36,7 @@ func TestRandomStreams(t *testing.T) {
 		d := deploy(t, c)
 		d.broker.sendAll(randomMessages(t, c, 2, 12))
 		o := newOracle(t, c, d.broker.stream(eventStream))
-		d.project.projected(o.last)
+		d.projected(o.last)
 		o.check(t, d.query.api)
 		o.checkViews(t, d)
 		o.checkLetters(t, d.broker)
