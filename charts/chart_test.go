@@ -116,6 +116,8 @@ func TestRefusedValues(t *testing.T) {
 		{tenant + "log: {level: verbose}", "level"},
 		{tenant + "redis: {prefix: 'a{b}'}", "prefix"},
 		{tenant + "query: {service: {port: 0}}", "port"},
+		{tenant + "query: {maxConnections: -1}", "maxConnections"},
+		{tenant + "query: {tls: {secret: s, key: ''}}", "key"},
 	} {
 		_, err := renderValues(t, c.values)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
@@ -170,7 +172,7 @@ func TestNotes(t *testing.T) {
 	for _, c := range []struct{ values, want string }{
 		{"minimal", "http://live-pinstatus-query.pins\n"},
 		{"minimal", "whoever reaches this NATS can publish events"},
-		{"everything", "http://pins-query.pins:8443\n"},
+		{"everything", "https://pins-query.pins:8443\n"},
 		{"bare", "`pinstatus streams apply` has been run"},
 		{"bare", "projector.replicas is 0"},
 		{"one", "nobody takes over from it"},

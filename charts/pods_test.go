@@ -219,7 +219,7 @@ func TestSecrets(t *testing.T) {
 	m := render(t, "everything")
 	for name, want := range map[string]string{
 		"pins-projector": "projector.creds ca.crt tls.crt tls.key ca.crt projector-url",
-		"pins-query":     "query.creds ca.crt tls.crt tls.key ca.crt query-url",
+		"pins-query":     "query.creds ca.crt tls.crt tls.key ca.crt tls.crt tls.key query-url",
 		"pins-streams":   "operator.creds ca.crt tls.crt tls.key",
 		"pins-snapshots": "operator.creds ca.crt tls.crt tls.key ca.crt tools-url",
 	} {

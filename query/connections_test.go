@@ -90,11 +90,11 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 			}
 		} else {
 			for i := range limit {
-				s.open(t.Context(), s.speaking(2), "/e/a/x").Body.Close()
+				_ = s.open(t.Context(), s.speaking(2), "/e/a/x").body.Close()
 				eventually(t, "idle", func() bool { return s.idle() == i+1 })
 			}
-			if resp := s.open(t.Context(), s.speaking(2), "/e/a/x"); resp.StatusCode != http.StatusOK {
-				t.Errorf("%d; want 200", resp.StatusCode)
+			if resp := s.open(t.Context(), s.speaking(2), "/e/a/x"); resp.code != http.StatusOK {
+				t.Errorf("%d; want 200", resp.code)
 			}
 		}
 		if n := testutil.ToFloat64(s.connections.evicted); n != 1 {

@@ -22,8 +22,14 @@ func (s *served) speaking(version int) *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// open asks and leaves the body to be read; the context ends the request.
-func (s *served) open(ctx context.Context, c *http.Client, path string) *http.Response {
+// opened is an answer whose body is left to be read.
+type opened struct {
+	code, version int
+	body          io.ReadCloser // closed with the test
+}
+
+// open asks; the context ends the request.
+func (s *served) open(ctx context.Context, c *http.Client, path string) opened {
 	s.tb.Helper()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.addr+path, http.NoBody)
 	if err != nil {
@@ -34,7 +40,7 @@ func (s *served) open(ctx context.Context, c *http.Client, path string) *http.Re
 		s.tb.Fatal(err)
 	}
 	s.tb.Cleanup(func() { _ = resp.Body.Close() })
-	return resp
+	return opened{resp.StatusCode, resp.ProtoMajor, resp.Body}
 }
 
 func (s *served) streams() float64 {
@@ -63,10 +69,10 @@ func TestStream(t *testing.T) {
 		s := serve(t, func(o *ServerOptions) { o.WriteTimeout = 50 * time.Millisecond })
 		go func() { s.pieces <- "one\n" }()
 		resp := s.open(t.Context(), s.speaking(version), "/stream")
-		if resp.ProtoMajor != version || resp.StatusCode != http.StatusOK {
-			t.Fatalf("HTTP/%d, %d; want HTTP/%d, 200", resp.ProtoMajor, resp.StatusCode, version)
+		if resp.version != version || resp.code != http.StatusOK {
+			t.Fatalf("HTTP/%d, %d; want HTTP/%d, 200", resp.version, resp.code, version)
 		}
-		lines := bufio.NewReader(resp.Body)
+		lines := bufio.NewReader(resp.body)
 		for i, next := range []string{"two\n", "three\n", ""} {
 			want := []string{"one\n", "two\n", "three\n"}[i]
 			if got, err := lines.ReadString('\n'); err != nil || got != want {
@@ -93,7 +99,9 @@ func TestStream(t *testing.T) {
 			t.Errorf("%v streams in the end; want 0", n)
 		}
 		line := s.logs.FilterMessage("request").All()[0].ContextMap()
-		if took, streamed := line["took"].(time.Duration), line["streamed"].(time.Duration); took > 6*pieceTimeout || streamed < 6*pieceTimeout {
+		took, _ := line["took"].(time.Duration)
+		streamed, _ := line["streamed"].(time.Duration)
+		if took > 6*pieceTimeout || streamed < 6*pieceTimeout {
 			t.Errorf("took %s, streamed %s; want the time to begin apart from %s of streaming", took, streamed, 6*pieceTimeout)
 		}
 	})
@@ -126,7 +134,7 @@ func TestStreamEnds(t *testing.T) {
 					close(s.pieces)
 				}()
 				resp := s.open(t.Context(), s.speaking(version), "/stream")
-				if _, err := io.ReadAll(resp.Body); (err != nil) != tc.cut {
+				if _, err := io.ReadAll(resp.body); (err != nil) != tc.cut {
 					t.Errorf("%v; want a cut: %t", err, tc.cut)
 				}
 				eventually(t, "the stream is counted", func() bool { return s.streamsAnswered(tc.code) == 1 })
@@ -186,8 +194,8 @@ func TestStreamThatIsNotRead(t *testing.T) {
 			t.Errorf("given up after %s; want about %s", took, pieceTimeout)
 		}
 		eventually(t, "no stream", func() bool { return s.streams() == 0 })
-		if resp := s.open(t.Context(), c, "/e/a/x"); resp.StatusCode != http.StatusOK {
-			t.Errorf("afterwards: %d", resp.StatusCode)
+		if resp := s.open(t.Context(), c, "/e/a/x"); resp.code != http.StatusOK {
+			t.Errorf("afterwards: %d", resp.code)
 		}
 	})
 }

@@ -103,8 +103,8 @@ func TestAnswersThatAreNotRead(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatal("an answer that nobody reads goes on")
 		}
-		if resp := s.open(t.Context(), c, "/e/a/x"); resp.StatusCode != http.StatusOK {
-			t.Errorf("afterwards: %d", resp.StatusCode)
+		if resp := s.open(t.Context(), c, "/e/a/x"); resp.code != http.StatusOK {
+			t.Errorf("afterwards: %d", resp.code)
 		}
 	})
 }
@@ -127,8 +127,8 @@ func TestSlowBodyOverHTTP2(t *testing.T) {
 	if took := time.Since(began); took > 5*time.Second {
 		t.Errorf("ended after %s; want about %s", took, s.opts.BodyTimeout)
 	}
-	if resp := s.open(t.Context(), c, "/e/a/x"); resp.StatusCode != http.StatusOK || resp.ProtoMajor != 2 {
-		t.Errorf("afterwards: %d", resp.StatusCode)
+	if resp := s.open(t.Context(), c, "/e/a/x"); resp.code != http.StatusOK || resp.version != 2 {
+		t.Errorf("afterwards: %d", resp.code)
 	}
 	if n := testutil.ToFloat64(s.connections.heldBack); n != 0 || len(s.connections.slots) != 1 {
 		t.Errorf("%d connections; want one for both", len(s.connections.slots))
@@ -257,7 +257,7 @@ func (s *served) resetting(requests int, path string) {
 	_, err := io.WriteString(conn, http2.ClientPreface)
 	err = errors.Join(err, frames.WriteSettings())
 	for i := 0; i < requests && err == nil; i++ {
-		id := uint32(2*i + 1) //nolint:gosec // small
+		id := uint32(2*i + 1)
 		block.Reset()
 		for _, f := range [][2]string{{":method", "POST"}, {":scheme", "http"}, {":authority", "x"}, {":path", path}} {
 			err = errors.Join(err, encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]}))
@@ -289,7 +289,7 @@ func TestResetRequestsAreForgotten(t *testing.T) {
 		runtime.GC()
 		runtime.GC() // pools let go
 		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc) //nolint:gosec // far from that
+		return int64(m.HeapAlloc)
 	}
 	for _, path := range []string{"/e/a/x", "/stream", "/nowhere"} {
 		s.resetting(100, path)

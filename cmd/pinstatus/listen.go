@@ -61,9 +61,9 @@ func (o *listening) connections(descriptors uint64) (int, error) {
 	case descriptors == 0 || descriptors > 2*mostConnections:
 		return mostConnections, nil
 	case descriptors < 1024:
-		return int(descriptors / 2), nil //nolint:gosec // it is small
+		return int(descriptors / 2), nil
 	}
-	return min(mostConnections, int(descriptors-descriptors/16-256)), nil //nolint:gosec // it is at most twice mostConnections
+	return min(mostConnections, int(descriptors-descriptors/16-256)), nil
 }
 
 // certificate keeps the API's certificate up to date; nil without one.

@@ -22,6 +22,9 @@ func (m *Manager) look(ctx context.Context) {
 		leases, renewed, listed = m.renew(ctx)
 		m.share()
 		taken := m.take(ctx, leases)
+		if ctx.Err() != nil {
+			return // nothing is begun that is going to be ended at once
+		}
 		err = errors.Join(err, renewed, listed, taken)
 		m.work()
 		m.release(ctx)

@@ -257,7 +257,7 @@ func floodsOfHTTP2(t *testing.T, b *besieged) {
 		many = 20_000
 		some = 5_000 // of what the service has to work for
 	)
-	stream := func(i int) uint32 { return uint32(2*i + 1) } //nolint:gosec // small
+	stream := func(i int) uint32 { return uint32(2*i + 1) }
 	authorized := slices.Clip(asked("authorization", "Bearer "+b.operator("acme")))
 	floods := map[string]func(h *rawHTTP2){
 		"resets": func(h *rawHTTP2) {
@@ -284,7 +284,7 @@ func floodsOfHTTP2(t *testing.T, b *besieged) {
 		"settings": func(h *rawHTTP2) {
 			repeat(many, func(i int) error {
 				return h.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: uint32(i)})
-			}) //nolint:gosec // small
+			})
 		},
 		"pings": func(h *rawHTTP2) { repeat(many, func(int) error { return h.WritePing(false, [8]byte{}) }) },
 		"priorities": func(h *rawHTTP2) {
@@ -343,7 +343,7 @@ func (h *rawHTTP2) bomb(many int) {
 	once := h.block("x", strings.Repeat("a", 3000)) // its index alone by now
 	repeat(many/1000, func(i int) error {
 		return h.WriteHeaders(http2.HeadersFrameParam{
-			StreamID: uint32(2*i + 3), EndStream: true, EndHeaders: true, //nolint:gosec // small
+			StreamID: uint32(2*i + 3), EndStream: true, EndHeaders: true,
 			BlockFragment: append(h.block(asked()...), bytes.Repeat(once, 10_000)...),
 		})
 	})

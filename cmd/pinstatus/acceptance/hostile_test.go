@@ -213,7 +213,7 @@ func refused(conn net.Conn, codes ...int) error {
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return errors.New("neither answered nor closed")
 		case err != nil:
-			return nil // closed
+			return nil //nolint:nilerr // closed, as it may be
 		case (resp.StatusCode < 400 || resp.StatusCode > 499) && !slices.Contains(codes, resp.StatusCode):
 			return fmt.Errorf("answered %s", resp.Status)
 		}
