@@ -58,6 +58,7 @@ func TestProjectorRestores(t *testing.T) {
 			s.project(dir)
 			stop := s.live()
 			s.mustPublish(2000)
+			s.settled() // or the stream may be trimmed of nothing
 			if _, err := dir.Save(t.Context(), s.source(), 1); err != nil {
 				t.Error(err)
 			}

@@ -185,7 +185,7 @@ capabilities:
   secret:
     secretName: {{ $tls.secret }}
     items:
-      {{- range $key := list $tls.ca $tls.certificate $tls.key }}
+      {{- range $key := list (get $tls "ca") $tls.certificate $tls.key }}
       {{- if $key }}
       - key: {{ $key }}
         path: {{ $key }}
