@@ -61,10 +61,14 @@ func (d *deployment) ready() {
 	d.query.ready()
 }
 
-// positions are those in Redis, of all partitions and one instant; 0 of one that has none.
+// positions are those in Redis, of all partitions and one instant; 0 of one that has none, and
+// a single 0 before there is a generation.
 func (d *deployment) positions() []uint64 {
 	d.tb.Helper()
 	_, g := d.store()
+	if g.Partitions == 0 {
+		return []uint64{0}
+	}
 	spaces, names := view.NewKeyspace("", g.Number, g.Partitions), make([]string, g.Partitions)
 	for p := range names {
 		names[p] = spaces.Position(p)
