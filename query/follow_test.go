@@ -14,7 +14,7 @@ import (
 // follow follows an account of acme's until the test ends.
 func follow(t *testing.T, s *Service, account string) *Follower {
 	t.Helper()
-	f, err := s.Follow(context.Background(), acme, AccountKey(acme, account))
+	f, err := s.Follow(t.Context(), acme, AccountKey(acme, account))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestFollowSeesRetentionEnd(t *testing.T) {
 		s, views := newService(t)
 		ends := time.Now().Add(150 * time.Minute)
 		views.PutDelivery("acme", "p", &view.Delivery{ExpiresAt: ends.UnixNano()})
-		f, err := s.Follow(context.Background(), acme, PINKey(acme, "p"))
+		f, err := s.Follow(t.Context(), acme, PINKey(acme, "p"))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,11 +183,11 @@ func TestWaitingIsCappedPerProcess(t *testing.T) {
 	s, _ := newService(t)
 	s.waiters.limit = 2
 	for range 2 {
-		if _, err := s.Follow(context.Background(), acme, AccountKey(acme, "a")); err != nil {
+		if _, err := s.Follow(t.Context(), acme, AccountKey(acme, "a")); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Follow(context.Background(), acme, AccountKey(acme, "b")); !errors.Is(err, ErrTooManyWaiters) {
+	if _, err := s.Follow(t.Context(), acme, AccountKey(acme, "b")); !errors.Is(err, ErrTooManyWaiters) {
 		t.Errorf("a third follower of a process that takes two: %v; want a refusal", err)
 	}
 }

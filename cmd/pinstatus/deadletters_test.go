@@ -266,7 +266,7 @@ func TestDeadLettersThatThereAreNot(t *testing.T) {
 			errOut: "pinstatus: there is no dead letter of event 1 that the flags choose\n",
 		},
 		{
-			args: "replay 1 5 --dry-run", err: "exit status 1", out: "1: would-send\nwould-send 1\n",
+			args: "replay 1 5 --dry-run", err: "exit status 1", out: "1: would-send\nwould-send 1\n", //nolint:dupword // a line for the letter, and one for all
 			errOut: "pinstatus: there is no dead letter of event 5\nwould replay 1 dead letter: malformed 1\n",
 		},
 		// Those of a newer release, and nothing of what is known.

@@ -172,11 +172,11 @@ func (w *waiter) close() {
 // read reads an answer, or the first view of one that goes on.
 func (w *waiter) read() error {
 	r := bufio.NewReaderSize(w.conn, 1<<10)
-	res, err := http.ReadResponse(r, nil)
+	res, err := http.ReadResponse(r, nil) //nolint:bodyclose // closing would read on to the end of a stream; the connection is closed instead
 	if err != nil {
 		return err
 	}
-	body, err := readView(res) // not closed: that would read on to the end of a stream
+	body, err := readView(res)
 	w.answered = time.Now()
 	if err != nil {
 		return err

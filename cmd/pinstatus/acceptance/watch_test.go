@@ -129,7 +129,10 @@ func (w *watcher) connect(ctx context.Context, size int) error {
 	}
 	res, err := client.Do(req)
 	if err != nil {
-		return nilIfEnded(bounded, err)
+		if bounded.Err() != nil {
+			err = nil // its time was up
+		}
+		return err
 	}
 	defer func() { _ = res.Body.Close() }()
 	if res.StatusCode != http.StatusOK {
@@ -152,13 +155,6 @@ func (w *watcher) connect(ctx context.Context, size int) error {
 		}
 	}
 	return nil // cut: what is not whole does not count
-}
-
-func nilIfEnded(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // see takes a view.
