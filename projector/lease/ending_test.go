@@ -1,14 +1,10 @@
 package lease_test
 
 import (
-	"context"
 	"errors"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 // What misses the broker with all others misses nothing by keeping its partitions, and is at
@@ -116,27 +112,6 @@ func TestOneHangsForLongerThanTheEndWaits(t *testing.T) {
 		wait(leaseTime + aLook)
 		if n := len(b.on()); n != 8 {
 			t.Errorf("the other has %d partitions, want 8", n)
-		}
-	})
-}
-
-// Leases that come in at the end are given up again, and nothing is begun for them.
-func TestEndInTheMiddleOfALook(t *testing.T) {
-	test(t, 4, func(t *testing.T, g *group) {
-		for range 20 {
-			a := g.start("a")
-			calls := make(chan struct{})
-			a.line.set(func(l *line) { l.slow = func(context.Context, int) { <-calls } })
-			synctest.Wait()
-			a.cancel()
-			close(calls)
-			a.leave()
-			if a.work.begun > 0 {
-				t.Fatalf("work was begun on %d partitions", a.work.begun)
-			}
-			if _, holders := g.workers(); slices.ContainsFunc(holders, func(l view.Lease) bool { return l.Owner != "" }) {
-				t.Fatalf("leases after the end: %+v", holders)
-			}
 		}
 	})
 }

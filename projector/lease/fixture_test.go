@@ -256,7 +256,6 @@ type work struct {
 	err        error
 	unable     error
 	assigned   int                   // calls
-	begun      int                   // partitions that any of them was to work on
 	hung       map[int]chan struct{} // partitions that do not end before it is closed
 }
 
@@ -282,7 +281,6 @@ func (w *work) set(f func(*work)) {
 func (w *work) Assign(_ context.Context, g view.Generation, own []int) error {
 	w.mu.Lock()
 	w.assigned++
-	w.begun += len(own)
 	stopping, err := w.stopping, w.err
 	stops := w.generation != g || slices.ContainsFunc(w.own, func(p int) bool { return !slices.Contains(own, p) })
 	w.mu.Unlock()

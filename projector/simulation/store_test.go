@@ -146,8 +146,8 @@ func (st *store) flush() {
 // loseServing loses the key that says which generation serves, and the leases.
 func (st *store) loseServing() {
 	st.mem.Flush()
-	for _, d := range st.partData {
-		st.replay(d)
+	for _, at := range st.places() {
+		st.replay(st.partData[at])
 	}
 }
 
@@ -157,9 +157,13 @@ func (st *store) holds(p *process, g view.Generation, partition int) bool {
 	return err == nil && leases[partition].Owner == p.name
 }
 
-// places are all partitions that there have been, in order.
+// places are all partitions that there have been, in order. Where the record was lost, there
+// may have been two generations of one number.
 func (st *store) places() []place {
 	return slices.SortedFunc(maps.Keys(st.partData), func(a, b place) int {
-		return cmp.Or(cmp.Compare(a.generation.Number, b.generation.Number), cmp.Compare(a.partition, b.partition))
+		return cmp.Or(
+			cmp.Compare(a.generation.Number, b.generation.Number), cmp.Compare(a.generation.Partitions, b.generation.Partitions),
+			cmp.Compare(a.partition, b.partition),
+		)
 	})
 }

@@ -275,8 +275,8 @@ func Down(tb testing.TB) *nats.Conn {
 	return nc
 }
 
-// Eventually waits until ok reports true, and fails the test if it has not after ten
-// seconds.
+// Eventually waits until ok reports true, and fails the test if it has not after a
+// minute.
 func Eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
 	deadline := time.NewTimer(time.Minute)
@@ -287,7 +287,7 @@ func Eventually(tb testing.TB, what string, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline.C:
-			tb.Fatalf("not within ten seconds: %s", what)
+			tb.Fatalf("not within a minute: %s", what)
 		}
 	}
 }
