@@ -66,7 +66,7 @@ func bothVersions(t *testing.T, test func(t *testing.T, version int)) {
 // been sent in time has no deadline any more.
 func TestStream(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version int) {
-		s := serve(t, func(o *ServerOptions) { o.WriteTimeout = 50 * time.Millisecond })
+		s := serve(t, func(o *ServerOptions) { o.WriteTimeout = 500 * time.Millisecond })
 		go func() { s.pieces <- "one\n" }()
 		resp := s.open(t.Context(), s.speaking(version), "/stream")
 		if resp.version != version || resp.code != http.StatusOK {

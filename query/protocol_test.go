@@ -86,7 +86,7 @@ func TestTLS(t *testing.T) {
 // Over HTTP/2 an answer has the same time as over HTTP/1.1, and only its request ends.
 func TestAnswersThatAreNotRead(t *testing.T) {
 	bothVersions(t, func(t *testing.T, version int) {
-		s := serve(t, func(o *ServerOptions) { o.WriteTimeout = 200 * time.Millisecond })
+		s := serve(t, func(o *ServerOptions) { o.WriteTimeout = 2 * time.Second })
 		ended := make(chan error, 1)
 		s.answers["large"] = func(w http.ResponseWriter, _ *http.Request) error {
 			_, err := w.Write(make([]byte, 16<<20))

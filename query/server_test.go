@@ -104,7 +104,7 @@ func (d *echo) stream(w http.ResponseWriter, r *http.Request) (err error) {
 	}
 }
 
-const pieceTimeout = 200 * time.Millisecond
+const pieceTimeout = time.Second
 
 func (*echo) Fail(w http.ResponseWriter, _ *http.Request, err error) {
 	code := http.StatusInternalServerError
@@ -140,7 +140,7 @@ func serve(tb testing.TB, change ...func(*ServerOptions)) *served {
 	}
 	o := ServerOptions{
 		Service: service, Dialects: []Dialect{d}, Log: zap.New(core), Registerer: prometheus.NewPedanticRegistry(),
-		BodyTimeout: 100 * time.Millisecond,
+		BodyTimeout: 500 * time.Millisecond,
 	}
 	for _, f := range change {
 		f(&o)
