@@ -116,8 +116,11 @@ func (a *asking) credential(flags *pflag.FlagSet, lookup func(string) string) (c
 		}
 		return client.WithToken(read), nil
 	case "api-key-file":
-		key, err := secretIn(from, a.apiKeyFile)
-		return client.WithAPIKey(key), err
+		read := func(context.Context) (string, error) { return secretIn(from, a.apiKeyFile) }
+		if _, err := read(context.Background()); err != nil {
+			return nil, err
+		}
+		return client.WithAPIKeyFunc(read), nil
 	case "token":
 		token, err := secret(from, a.token)
 		return client.WithToken(client.StaticToken(token)), err

@@ -55,7 +55,7 @@ func newAsked(tb testing.TB, start func(*httptest.Server)) *asked {
 		a.how = how{r.Header.Get("Authorization"), r.RequestURI, r.Header.Get("Prefer"), r.Header.Get("Pinstatus-Min-Sequence")}
 		answer, ok := answers[r.URL.Path]
 		if !ok {
-			answer.code, answer.body = 404, `{"title":"Not Found"}`
+			answer.code, answer.body = 404, `{"title":"Not Found","detail":"There is no such view."}`
 		}
 		w.Header().Set("Content-Type", map[bool]string{true: "application/json", false: "application/problem+json"}[answer.code == 200])
 		if strings.HasPrefix(r.URL.Path, "/v1/accounts/") {

@@ -26,12 +26,13 @@ type Client struct {
 type Option func(*options)
 
 type options struct {
-	http    *http.Client
-	tls     *tls.Config
-	token   func(context.Context) (string, error)
-	apiKey  string
-	retry   Retry
-	timeout time.Duration
+	http       *http.Client
+	tls        *tls.Config
+	token      func(context.Context) (string, error)
+	apiKey     string
+	apiKeyFunc func(context.Context) (string, error)
+	retry      Retry
+	timeout    time.Duration
 }
 
 // WithToken has the client ask with a token (JWT). The function is called for every try of a
@@ -49,6 +50,12 @@ func StaticToken(token string) func(context.Context) (string, error) {
 // WithAPIKey has the client ask with an API key.
 func WithAPIKey(key string) Option {
 	return func(o *options) { o.apiKey = key }
+}
+
+// WithAPIKeyFunc has the client ask for the API key before each request: it may be replaced
+// meanwhile.
+func WithAPIKeyFunc(key func(context.Context) (string, error)) Option {
+	return func(o *options) { o.apiKeyFunc = key }
 }
 
 // WithHTTPClient has the client send its requests by another HTTP client than its own. That
@@ -77,11 +84,17 @@ func WithTimeout(d time.Duration) Option {
 const defaultTimeout = 10 * time.Second
 
 func (o *options) validate() error {
+	given := 0
+	for _, is := range []bool{o.token != nil, o.apiKey != "", o.apiKeyFunc != nil} {
+		if is {
+			given++
+		}
+	}
 	switch {
-	case o.token == nil && o.apiKey == "":
-		return errors.New("a credential is required: WithToken or WithAPIKey")
-	case o.token != nil && o.apiKey != "":
-		return errors.New("WithToken and WithAPIKey exclude each other")
+	case given == 0:
+		return errors.New("a credential is required: WithToken, WithAPIKey or WithAPIKeyFunc")
+	case given > 1:
+		return errors.New("WithToken, WithAPIKey and WithAPIKeyFunc exclude each other")
 	case o.http != nil && o.tls != nil:
 		return errors.New("WithHTTPClient and WithTLS exclude each other")
 	case o.timeout < 0:
@@ -121,18 +134,25 @@ func New(baseURL string, opts ...Option) (*Client, error) {
 
 // credential makes the value of the Authorization header.
 func (o *options) credential() func(context.Context) (string, error) {
-	if o.token == nil {
-		return func(context.Context) (string, error) { return "App " + o.apiKey, nil }
+	switch {
+	case o.token != nil:
+		return secretOf("token", "Bearer ", o.token)
+	case o.apiKeyFunc != nil:
+		return secretOf("API key", "App ", o.apiKeyFunc)
 	}
+	return func(context.Context) (string, error) { return "App " + o.apiKey, nil }
+}
+
+func secretOf(name, scheme string, secret func(context.Context) (string, error)) func(context.Context) (string, error) {
 	return func(ctx context.Context) (string, error) {
-		token, err := o.token(ctx)
+		value, err := secret(ctx)
 		if err != nil {
-			return "", fmt.Errorf("token: %w", err)
+			return "", fmt.Errorf("%s: %w", name, err)
 		}
-		if token == "" || strings.ContainsFunc(token, notInHeader) { // an error of the HTTP client would show it
-			return "", errors.New("token: it is empty, or has characters that no token has")
+		if value == "" || strings.ContainsFunc(value, notInHeader) { // an error of the HTTP client would show it
+			return "", fmt.Errorf("%s: it is empty, or has characters that no %s has", name, name)
 		}
-		return "Bearer " + token, nil
+		return scheme + value, nil
 	}
 }
 

@@ -17,7 +17,9 @@ import (
 
 // What an Error matches by errors.Is.
 var (
-	// ErrNotFound: nothing is known of the PIN code, or the account does not exist (404).
+	// ErrNotFound: nothing is known of the PIN code, or the account does not exist. It stands
+	// for the service's own word only: the 404 of something in between, or of a wrong URL,
+	// says nothing of a view.
 	ErrNotFound = errors.New("not found")
 
 	// ErrUnauthorized: there is no valid credential (401).
@@ -62,7 +64,7 @@ func (e *Error) Error() string {
 func (e *Error) Is(target error) bool {
 	switch e.Status {
 	case http.StatusNotFound:
-		return target == ErrNotFound
+		return target == ErrNotFound && e.Detail == wire.DetailNoView
 	case http.StatusUnauthorized:
 		return target == ErrUnauthorized
 	case http.StatusForbidden:

@@ -53,7 +53,7 @@ var (
 
 func TestViews(t *testing.T) {
 	c := newClient(t, func(w http.ResponseWriter, r *http.Request) {
-		h := []string{"ETag", `"1042-ab"`, "Pinstatus-Lag-Seconds", "12.345", "X-Request-Id", "R1"}
+		h := []string{"ETag", `"1042-ab-gzip"`, "Pinstatus-Lag-Seconds", "12.345", "X-Request-Id", "R1"}
 		switch r.URL.Path {
 		case "/v1/pins/2B67":
 			answers(w, http.StatusOK, "application/json", pinText, h...)
@@ -189,7 +189,9 @@ func TestAnswersThatAreNoViews(t *testing.T) {
 		want        error
 		text        string
 	}{
-		{"not found", 404, "application/problem+json", `{"title":"Not Found","status":404,"detail":"There is no such account."}`, nil, ErrNotFound, "404 Not Found: There is no such account."},
+		{"not found", 404, "application/problem+json", `{"title":"Not Found","status":404,"detail":"There is no such view."}`, nil, ErrNotFound, "404 Not Found: There is no such view."},
+		{"another path", 404, "application/problem+json", `{"detail":"There is nothing at this path."}`, nil, nil, "404 Not Found: There is nothing at this path."},
+		{"not found by a proxy", 404, "text/html", `<h1>nginx</h1>`, nil, nil, "404 Not Found"},
 		{"unauthorized", 401, "application/problem+json", `{"title":"Unauthorized"}`, nil, ErrUnauthorized, "401 Unauthorized"},
 		{"forbidden", 403, "application/problem+json; charset=utf-8", `{"detail":"d"}`, nil, ErrForbidden, "403 Forbidden: d"},
 		{"behind", 409, "application/problem+json", `{"title":"Conflict","position":18446744073709551615}`, nil, ErrBehind, "409 Conflict"},

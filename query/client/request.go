@@ -127,9 +127,18 @@ func failure(res *http.Response) error {
 }
 
 func newMeta(h http.Header) Meta {
-	m := Meta{ETag: h.Get("ETag"), RequestID: h.Get(headerRequestID)}
+	m := Meta{ETag: plainETag(h.Get("ETag")), RequestID: h.Get(headerRequestID)}
 	if seconds, err := strconv.ParseFloat(h.Get(headerLag), 64); err == nil && seconds >= 0 && seconds < 1e9 {
 		m.Lag, m.LagKnown = time.Duration(seconds*float64(time.Second)), true
 	}
 	return m
+}
+
+// plainETag is the ETag of a view, of whatever form it was sent in: compressed, it ends in
+// "-gzip".
+func plainETag(tag string) string {
+	if plain, ok := strings.CutSuffix(tag, `-gzip"`); ok {
+		return plain + `"`
+	}
+	return tag
 }

@@ -96,7 +96,7 @@ func TestRetries(t *testing.T) {
 		{"no answer", Retry{Attempts: 2}, []step{{takes: time.Hour}}, 0, 2, errors.ErrUnsupported, 20100 * time.Millisecond, 20300 * time.Millisecond},
 		{"the caller's time is up", Retry{}, []step{{takes: time.Hour}}, 7 * time.Second, 1, context.DeadlineExceeded, 7 * time.Second, 7 * time.Second},
 		{"the longest pause", Retry{First: time.Second, Most: time.Second, Attempts: 11}, []step{{code: 503}}, 0, 11, ErrUnavailable, 5 * time.Second, 10 * time.Second},
-		{"not found", Retry{}, []step{{code: 404}}, 0, 1, ErrNotFound, 0, 0},
+		{"not found", Retry{}, []step{{code: 404}}, 0, 1, errors.ErrUnsupported, 0, 0},
 		{"behind", Retry{}, []step{{code: 409}}, 0, 1, ErrBehind, 0, 0},
 		{"a fault of the service", Retry{}, []step{{code: 500}}, 0, 1, errors.ErrUnsupported, 0, 0},
 	}

@@ -259,7 +259,7 @@ func TestWatchGivesUp(t *testing.T) {
 	}{
 		{"unauthorized", status(401), ErrUnauthorized, "401 Unauthorized"},
 		{"forbidden", status(403), ErrForbidden, "403 Forbidden"},
-		{"no such path", status(404), ErrNotFound, "404 Not Found"},
+		{"no such path", status(404), nil, "404 Not Found"},
 		{"bad request", status(400), nil, "400 Bad Request"},
 		{"not implemented", status(501), nil, "501 Not Implemented"},
 		{"no content", func(s *stream) { s.WriteHeader(http.StatusNoContent) }, nil, "204 No Content"},

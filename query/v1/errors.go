@@ -67,7 +67,7 @@ func (d *Dialect) Fail(w http.ResponseWriter, _ *http.Request, err error) {
 		h.Set("Retry-After", query.RetryAfter(err))
 		p.Status, p.Detail = http.StatusTooManyRequests, "Too many requests are waiting already."
 	case errors.Is(err, query.ErrNotFound):
-		p.Status, p.Detail = http.StatusNotFound, "There is no such view."
+		p.Status, p.Detail = http.StatusNotFound, wire.DetailNoView
 	case errors.Is(err, query.ErrUnavailable):
 		h.Set("Retry-After", query.RetryAfter(err))
 		p.Status, p.Detail = http.StatusServiceUnavailable, "The request cannot be answered now."
