@@ -166,7 +166,7 @@ func (b *besieged) calm(before map[string]float64) {
 
 // soon is when an attack must be over: the longest time that a client has for anything is
 // the 30 s in which it has to take its answer.
-const soon = 50 * time.Second
+const soon = 100 * time.Second
 
 // dial opens a connection that does not outlive its deadline.
 func (b *besieged) dial() (*net.TCPConn, error) { return b.dialBy(&net.Dialer{}) }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -42,19 +43,20 @@ func TestWatchersAreCutAndResume(t *testing.T) {
 		all[i] = w
 		g.Go(func() error { return w.watch(ctx) })
 	}
+	var last uint64
 	for range rounds {
 		f.broker.publish(attempt("acme", "alice", "Parental", "FAILED"), attempt("acme", "alice", "Parental", "FAILED")) // a lock
-		f.broker.publish(attempt("acme", "alice", "Purchase", "FAILED"), pinEvent("set", "acme", "alice", "Purchase"))
+		last = f.broker.publish(attempt("acme", "alice", "Purchase", "FAILED"), pinEvent("set", "acme", "alice", "Purchase"))
 		// Beyond the lock's end by its own clock, so that it ends while they watch.
 		eventually(t, "the lock has ended", func() error {
-			got, err := f.account("alice")
+			got, err := f.account("alice", last)
 			if err == nil && strings.Contains(got.body, "LOCKED") {
 				err = errors.New("it runs")
 			}
 			return err
 		})
 	}
-	latest, err := f.account("alice")
+	latest, err := f.account("alice", last)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,9 +80,10 @@ func TestWatchersAreCutAndResume(t *testing.T) {
 	}
 }
 
-// account asks for an account's view.
-func (f *fleet) account(id string) (answer, error) {
-	got, err := fetch(f.tb.Context(), f.queries[0].base+"/v1/accounts/"+id, "Authorization", "Bearer "+f.config.operator("acme"))
+// account asks for an account's view that includes the event of a sequence.
+func (f *fleet) account(id string, sequence uint64) (answer, error) {
+	got, err := fetch(f.tb.Context(), f.queries[0].base+"/v1/accounts/"+id, "Authorization", "Bearer "+f.config.operator("acme"),
+		"Pinstatus-Min-Sequence", strconv.FormatUint(sequence, 10))
 	if err == nil {
 		err = got.is(http.StatusOK, "")
 	}
