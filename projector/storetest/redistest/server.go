@@ -21,7 +21,7 @@ import (
 )
 
 // startTimeout is how long a server may take to answer its first PING.
-const startTimeout = 20 * time.Second
+const startTimeout = time.Minute
 
 // Server is a running redis-server.
 type Server struct {
