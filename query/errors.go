@@ -38,6 +38,8 @@ var (
 type LimitError struct {
 	Err        error // ErrTooManyRequests or ErrTooManyWaiters
 	RetryAfter time.Duration
+
+	limit string // label value of pinstatus_query_rejected_total
 }
 
 func (e *LimitError) Error() string { return e.Err.Error() }

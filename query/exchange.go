@@ -19,6 +19,7 @@ type exchange struct {
 	waited     time.Duration // for a view to change
 	err        error         // why the handler could not answer
 	left       bool          // the client is gone: nothing is answered
+	ended      WatchEnd      // why the watch that it was has ended; empty if it was none
 
 	reload   <-chan struct{} // closed when the tenants change that its credential is checked against
 	cut      bool            // the answer ends before it is whole

@@ -42,6 +42,15 @@ type Follower struct {
 // The tenants as they were when the request with ctx came count as those that its
 // credential was checked against: if they have changed since, Next says so.
 func (s *Service) Follow(ctx context.Context, t *Tenant, key view.Key) (*Follower, error) {
+	f, err := s.follow(ctx, t, key)
+	if err != nil {
+		return nil, s.refused(t, err)
+	}
+	return f, nil
+}
+
+// follow is Follow, and leaves it to its caller to count one that is refused.
+func (s *Service) follow(ctx context.Context, t *Tenant, key view.Key) (*Follower, error) {
 	reload := exchangeOf(ctx).reload
 	if reload == nil { // not a request of the server's
 		reload = s.reloads()

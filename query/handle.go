@@ -185,6 +185,12 @@ func (s *Server) report(w *recorder, r *http.Request, rt *route, x *exchange) {
 	if streamed > 0 {
 		fields = append(fields, zap.Duration("streamed", streamed))
 	}
+	if x.ended != "" {
+		fields = append(fields, zap.String("ended", string(x.ended)))
+	}
+	if x.tenant != nil {
+		fields = append(fields, zap.String("tenant", x.tenant.ID))
+	}
 	if trace := traceID(r.Header); trace != "" {
 		fields = append(fields, zap.String("traceId", trace))
 	}

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"errors"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -23,10 +24,18 @@ func (s *Service) Admit(t *Tenant, credential string) error {
 	if bucket.Allow() {
 		return nil
 	}
-	s.metrics.rejected.WithLabelValues("requests").Inc()
 	// Not by a reservation that is cancelled: of several at the same time only the last is
 	// given back whole, and who is refused would pay for it.
 	missing := max(0, 1-bucket.Tokens())
 	after := time.Duration(missing / float64(perSecond) * float64(time.Second))
-	return &LimitError{Err: ErrTooManyRequests, RetryAfter: after}
+	return s.refused(t, &LimitError{Err: ErrTooManyRequests, RetryAfter: after, limit: "requests"})
+}
+
+// refused counts a request of the tenant's that is refused for a limit.
+func (s *Service) refused(t *Tenant, err error) error {
+	var limit *LimitError
+	if errors.As(err, &limit) {
+		s.metrics.rejected.WithLabelValues(limit.limit, t.ID).Inc()
+	}
+	return err
 }

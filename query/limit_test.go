@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // A client that asks for far more than its rate, by many connections, still gets its rate:
@@ -43,6 +45,24 @@ func TestRefusedRequestsCostNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Operators see whose credentials are over their rate.
+func TestRefusedRequestsAreCountedByTenant(t *testing.T) {
+	s, _ := newService(t)
+	slow := *acme
+	slow.Limits.RequestsPerSecond = 1
+	other := slow
+	other.ID = "other"
+	for range 3 {
+		_ = s.Admit(&slow, "slow")
+	}
+	_ = s.Admit(&other, "other")
+	for tenant, want := range map[string]float64{acme.ID: 2, other.ID: 0} {
+		if got := testutil.ToFloat64(s.metrics.rejected.WithLabelValues("requests", tenant)); got != want {
+			t.Errorf("%v requests of %s refused; want %v", got, tenant, want)
+		}
+	}
 }
 
 // Who waits for as long as Retry-After says is admitted.

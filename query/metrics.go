@@ -43,7 +43,8 @@ type serviceMetrics struct {
 	missing    prometheus.Counter // of reads
 	notices    prometheus.Counter
 	gaps       prometheus.Counter
-	rejected   *prometheus.CounterVec
+	rejected   *prometheus.CounterVec // by limit and tenant
+	ended      *prometheus.CounterVec // watches
 }
 
 func newMetrics(reg prometheus.Registerer, conn *nats.Conn, ready func() error, streamKnown func() bool) *serviceMetrics {
@@ -99,8 +100,16 @@ func newMetrics(reg prometheus.Registerer, conn *nats.Conn, ready func() error, 
 		}),
 		rejected: f.NewCounterVec(prometheus.CounterOpts{
 			Name: "pinstatus_query_rejected_total",
-			Help: "Requests refused because a limit was reached, by limit.",
-		}, []string{"limit"}),
+			Help: "Requests refused because a limit was reached, by limit and by the tenant whose credential they had.",
+		}, []string{"limit", "tenant"}),
+		ended: f.NewCounterVec(prometheus.CounterOpts{
+			Name: "pinstatus_query_watches_ended_total",
+			Help: "Watches that have ended after they had begun, by why.",
+		}, []string{"reason"}),
+	}
+	// A rate of a series that comes into being with its first end would miss that one.
+	for _, why := range watchEnds {
+		m.ended.WithLabelValues(string(why))
 	}
 	m.found, m.missing = m.reads.WithLabelValues(readFound), m.reads.WithLabelValues(readMissing)
 	return m

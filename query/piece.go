@@ -1,23 +1,36 @@
 package query
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 )
 
+// Why SendPiece fails.
+var (
+	ErrClientSlow = errors.New("the client has not taken it in time")
+	ErrClientLeft = errors.New("the client has gone")
+)
+
 // SendPiece sends a piece of a streamed answer at once, an empty one the headers alone. It
-// fails when the client has not taken it within the time given, and the stream has to end
-// then: part of the piece may have been sent.
+// fails with ErrClientSlow when the client has not taken it within the time given, else with
+// ErrClientLeft, and the stream has to end then: part of the piece may have been sent.
 func SendPiece(w http.ResponseWriter, piece []byte, within time.Duration) error {
 	c := http.NewResponseController(w)
+	deadline := time.Now().Add(within)
 	// Fails where w is no connection, as in tests: there is nothing to guard there.
-	_ = c.SetWriteDeadline(time.Now().Add(within))
-	if _, err := w.Write(piece); err != nil {
-		return fmt.Errorf("send a piece of a stream: %w", err)
+	_ = c.SetWriteDeadline(deadline)
+	_, err := w.Write(piece)
+	if err == nil {
+		err = c.Flush()
 	}
-	if err := c.Flush(); err != nil {
-		return fmt.Errorf("send a piece of a stream: %w", err)
+	if err != nil {
+		why := ErrClientLeft
+		if !time.Now().Before(deadline) { // over HTTP/2 the error does not tell
+			why = ErrClientSlow
+		}
+		return fmt.Errorf("send a piece of a stream: %w: %w", why, err)
 	}
 	// Over HTTP/2 a deadline that passes ends the stream also where nothing is being sent.
 	if rec, ok := w.(*recorder); ok {

@@ -160,12 +160,32 @@ func TestClientLeavesAStream(t *testing.T) {
 		ctx, leave := context.WithCancel(t.Context())
 		s.open(ctx, s.speaking(version), "/stream")
 		leave()
-		if err := <-s.ended; !errors.Is(err, context.Canceled) {
+		if err := <-s.ended; !errors.Is(err, context.Canceled) && !errors.Is(err, ErrClientLeft) { // while the piece is sent
 			t.Errorf("the handler ends with %v; want that the client has left", err)
 		}
 		eventually(t, "the stream is counted", func() bool { return s.streamsAnswered("200") == 1 })
 		if n := s.streams(); n != 0 {
 			t.Errorf("%v streams in the end; want 0", n)
+		}
+	})
+}
+
+// Who leaves while a piece is on its way is not taken for one that is slow.
+func TestClientLeavesWithinAPiece(t *testing.T) {
+	bothVersions(t, func(t *testing.T, version int) {
+		s := serve(t)
+		large := string(make([]byte, 8<<20)) // more than the kernel and the client hold
+		go func() {
+			s.pieces <- "one\n"
+			s.pieces <- large
+		}()
+		resp := s.open(t.Context(), s.speaking(version), "/stream")
+		if _, err := io.ReadFull(resp.body, make([]byte, 64)); err != nil { // into the second piece
+			t.Fatal(err)
+		}
+		_ = resp.body.Close()
+		if err := <-s.ended; !errors.Is(err, ErrClientLeft) {
+			t.Errorf("the handler ends with %v; want that the client has left", err)
 		}
 	})
 }
@@ -184,8 +204,8 @@ func TestStreamThatIsNotRead(t *testing.T) {
 		s.open(t.Context(), c, "/stream")
 		began := time.Now()
 		err := <-s.ended
-		if err == nil {
-			t.Error("a piece that nobody reads is taken")
+		if !errors.Is(err, ErrClientSlow) {
+			t.Errorf("a piece that nobody reads: %v; want that the client is slow", err)
 		}
 		if version == 1 && !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("%v; want that the time is up", err)

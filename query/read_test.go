@@ -133,7 +133,7 @@ func TestRetryAfter(t *testing.T) {
 		after time.Duration
 		want  string
 	}{{0, "1"}, {time.Millisecond, "1"}, {time.Second, "1"}, {time.Second + 1, "2"}, {time.Minute, "60"}} {
-		if got := RetryAfter(&LimitError{ErrTooManyRequests, tc.after}); got != tc.want {
+		if got := RetryAfter(&LimitError{Err: ErrTooManyRequests, RetryAfter: tc.after}); got != tc.want {
 			t.Errorf("%s: %s; want %s", tc.after, got, tc.want)
 		}
 	}

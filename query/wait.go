@@ -71,7 +71,7 @@ func (s *Service) Wait(ctx context.Context, t *Tenant, key view.Key, c Condition
 	if c.For <= 0 || s.waiters.drained() {
 		return s.readOnce(ctx, t, key, &c)
 	}
-	f, err := s.Follow(ctx, t, key)
+	f, err := s.follow(ctx, t, key)
 	if err != nil {
 		// Who need not wait needs no place.
 		snap, met, readErr := s.readOnce(ctx, t, key, &c)
@@ -79,7 +79,7 @@ func (s *Service) Wait(ctx context.Context, t *Tenant, key view.Key, c Condition
 		if met || readErr != nil && !errors.As(readErr, &behind) {
 			return snap, met, readErr
 		}
-		return nil, false, err
+		return nil, false, s.refused(t, err)
 	}
 	defer f.Close()
 	f.reload = nil // the wait ends soon enough

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/pinstatus/pinstatus/projector/view"
 	"github.com/pinstatus/pinstatus/query/internal/fakeviews"
@@ -239,6 +240,11 @@ func TestWaiterLimits(t *testing.T) {
 		_, err = s.WaitPIN(ctx, &limited, "d", "Parental", time.Second)
 		if !errors.As(err, &limit) || RetryAfter(err) != "5" {
 			t.Errorf("%v: Retry-After %s; want 5", err, RetryAfter(err))
+		}
+		for limit, want := range map[string]float64{"waiters": 2, "waiters-per-account": 1} {
+			if got := testutil.ToFloat64(s.metrics.rejected.WithLabelValues(limit, limited.ID)); got != want {
+				t.Errorf("%v requests refused for %s; want %v", got, limit, want)
+			}
 		}
 		cancel()
 		synctest.Wait()

@@ -108,8 +108,7 @@ func (w *waiters) enter(t *Tenant, key view.Key, outdated bool) (*topic, error) 
 		limit = "waiters-per-account"
 	}
 	if limit != "" {
-		w.metrics.rejected.WithLabelValues(limit).Inc()
-		return nil, &LimitError{Err: ErrTooManyWaiters, RetryAfter: waitersRetry}
+		return nil, &LimitError{Err: ErrTooManyWaiters, RetryAfter: waitersRetry, limit: limit}
 	}
 	if tp == nil {
 		tp = &topic{key: key, hash: hash, next: w.topics[hash], changed: make(chan struct{})}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strconv"
 	"strings"
@@ -171,14 +172,20 @@ func (a *asking) explain(err error) error {
 		return fmt.Errorf("--ca-file: not given, and no authority of this system vouches for the service: %w", err)
 	case errors.As(err, &unknown):
 		return fmt.Errorf("--ca-file: no authority in %s vouches for the service: %w", a.caFile, err)
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return fmt.Errorf("--url: the service does not speak TLS, its URL begins with http: %w", err)
 	}
 	var answer *client.Error
 	if !errors.As(err, &answer) {
 		return err
 	}
 	text := printable(err.Error())
-	if errors.Is(err, client.ErrBehind) {
+	switch {
+	case errors.Is(err, client.ErrBehind):
 		text += fmt.Sprintf(" The position is %d.", answer.Position)
+	// The service says what is wrong with a request.
+	case answer.Status == http.StatusBadRequest && answer.Detail == "" && strings.HasPrefix(a.url, "http:"):
+		text = fmt.Sprintf("--url: %s, and not by the service: if it speaks TLS, its URL begins with https:", text)
 	}
 	return errors.New(text)
 }

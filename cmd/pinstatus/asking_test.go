@@ -160,6 +160,29 @@ func TestAskingElsewhere(t *testing.T) {
 	}
 }
 
+// A service that speaks TLS answers plain requests 400, in words that are not its own.
+func TestAskingWithoutTLS(t *testing.T) {
+	s := newAsked(t, (*httptest.Server).StartTLS)
+	for _, args := range [][]string{{"get", "pin", "2B67"}, {"get", "account", "alice", "bob"}, {"watch", "account", "alice"}} {
+		code, out, errOut := command(t, append(args, "--token", "t", "--url", strings.Replace(s.URL, "https:", "http:", 1))...)
+		want := "400 Bad Request, and not by the service: if it speaks TLS, its URL begins with https:\n"
+		if code != exitFailed || out != "" || !strings.HasPrefix(errOut, "pinstatus: --url: ") || !strings.HasSuffix(errOut, want) {
+			t.Errorf("%s: exit code %d, %q and %q, want %d and %q", args, code, out, errOut, exitFailed, want)
+		}
+	}
+}
+
+func TestAskingWithTLS(t *testing.T) {
+	s := newAsked(t, (*httptest.Server).Start)
+	for _, args := range [][]string{{"get", "pin", "2B67"}, {"watch", "account", "alice"}} {
+		code, out, errOut := command(t, append(args, "--token", "t", "--url", strings.Replace(s.URL, "http:", "https:", 1))...)
+		want := "pinstatus: --url: the service does not speak TLS, its URL begins with http: "
+		if code != exitFailed || out != "" || !strings.HasPrefix(errOut, want) {
+			t.Errorf("%s: exit code %d, %q and %q, want %d and %q", args, code, out, errOut, exitFailed, want)
+		}
+	}
+}
+
 // A reason is told once for as long as it stays the same.
 func TestRetriesAreTold(t *testing.T) {
 	var out strings.Builder

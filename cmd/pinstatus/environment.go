@@ -54,8 +54,21 @@ func fromEnvironment(flags *pflag.FlagSet, lookup func(string) string) error {
 		if err := flags.Set(f.Name, value); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
+		f.Annotations = map[string][]string{byVariable: {name}}
 	})
 	return errors.Join(errs...)
+}
+
+// byVariable annotates a flag that a variable has set, with the variable's name.
+const byVariable = "by-variable"
+
+// variablesUsed are the variables that have set flags; none of a process without.
+func variablesUsed(flags *pflag.FlagSet) (names []string) {
+	if flags == nil {
+		return nil
+	}
+	flags.VisitAll(func(f *pflag.Flag) { names = append(names, f.Annotations[byVariable]...) })
+	return names
 }
 
 // takesVariables reports whether any of a command's flags has a variable.

@@ -53,6 +53,24 @@ func TestFromEnvironment(t *testing.T) {
 	}
 }
 
+// A service says which of its settings a variable has made, as it may be left over from
+// something else; the line does not tell values.
+func TestVariablesAreTold(t *testing.T) {
+	t.Setenv("PINSTATUS_NATS_URL", "nats://user:secret@127.0.0.1:1")
+	t.Setenv("PINSTATUS_LOG_FORMAT", "json")
+	t.Setenv("PINSTATUS_LOG_LEVEL", "info")
+	_, _, errOut := command(t, "query", "--log-level", "debug")
+	want := `"msg":"set by environment variables","variables":["PINSTATUS_LOG_FORMAT","PINSTATUS_NATS_URL"]`
+	if !strings.Contains(errOut, want) || strings.Contains(errOut, "secret") {
+		t.Errorf("logged\n%swant %s", errOut, want)
+	}
+	t.Setenv("PINSTATUS_NATS_URL", "")
+	t.Setenv("PINSTATUS_LOG_FORMAT", "")
+	if _, _, errOut := command(t, "query", "--log-level", "debug"); strings.Contains(errOut, "set by environment") {
+		t.Errorf("logged\n%swant no word of variables: none is used", errOut)
+	}
+}
+
 func TestBadVariables(t *testing.T) {
 	t.Setenv("PINSTATUS_PARTITIONS", "many")
 	t.Setenv("PINSTATUS_MAX_AGE", "long")

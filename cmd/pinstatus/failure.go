@@ -28,6 +28,9 @@ func (o *options) logged(out io.Writer, run func(*zap.Logger) error) error {
 	for _, warning := range unknownVariables(os.Environ()) {
 		log.Warn(warning)
 	}
+	if names := variablesUsed(o.flags); len(names) > 0 { // one may be left over from something else
+		log.Info("set by environment variables", zap.Strings("variables", names))
+	}
 	err = run(log)
 	if err == nil || o.format(out) == formatConsole {
 		return err

@@ -96,7 +96,7 @@ func (a *Authenticator) APIKey(r *http.Request, scope string) (*Principal, error
 	if bad != nil {
 		return nil, a.refuse(r.Context(), bad)
 	}
-	return p, nil
+	return accepted(r.Context(), p), nil
 }
 
 // apiKey is who has the API key in the value of an Authorization header.

@@ -18,5 +18,5 @@ func (a *Authenticator) Credential(r *http.Request) (*Principal, error) {
 	if bad != nil {
 		return nil, a.refuse(r.Context(), bad)
 	}
-	return p, nil
+	return accepted(r.Context(), p), nil
 }

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -37,6 +38,12 @@ type Principal struct {
 	// Expires is when the credential ends: a token's exp with the leeway, or the end of an
 	// API key; zero if that has none.
 	Expires time.Time
+}
+
+// accepted has the request with ctx known as the principal's tenant's.
+func accepted(ctx context.Context, p *Principal) *Principal {
+	query.SetTenant(ctx, p.Tenant)
+	return p
 }
 
 func (p *Principal) party() party {

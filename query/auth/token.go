@@ -68,7 +68,7 @@ func (a *Authenticator) Token(ctx context.Context, token string) (*Principal, er
 			return nil, a.refuse(ctx, &Error{Reason: ReasonExpired, of: v.principal.party()})
 		}
 		a.metrics.cached.Inc()
-		return v.principal, nil
+		return accepted(ctx, v.principal), nil
 	}
 	v, err := a.verify(st, token)
 	var unknown *unknownKeyError
@@ -87,7 +87,7 @@ func (a *Authenticator) Token(ctx context.Context, token string) (*Principal, er
 	}
 	a.tokens.Put(id, v)
 	a.metrics.verified.Inc()
-	return v.principal, nil
+	return accepted(ctx, v.principal), nil
 }
 
 // unknownKeyError: the token names a key that its issuer does not have, or not yet.

@@ -61,7 +61,6 @@ func (d *Dialect) status(w http.ResponseWriter, r *http.Request, wanted func(eve
 	if err != nil {
 		return err
 	}
-	query.SetTenant(r.Context(), p.Tenant)
 	if err := d.service.Admit(p.Tenant, p.Credential); err != nil {
 		return err
 	}

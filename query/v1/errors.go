@@ -50,7 +50,7 @@ func (d *Dialect) Fail(w http.ResponseWriter, _ *http.Request, err error) {
 	h := w.Header()
 	switch {
 	case errors.As(err, &denied):
-		h.Set("WWW-Authenticate", auth.Challenge(denied))
+		h["Www-Authenticate"] = []string{auth.Challenge(denied), auth.ChallengeKey}
 		p.Status, p.Detail = http.StatusUnauthorized, "The credential is missing, malformed, expired, or cannot be verified."
 	case errors.As(err, &refused):
 		if refused.scope != "" {

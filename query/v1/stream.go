@@ -50,48 +50,70 @@ func newStream(w http.ResponseWriter, r *http.Request, f *query.Follower, t *tar
 	return s
 }
 
-// run sends until the stream ends. An error before anything has been sent is to be answered
-// instead of it, and one after that cuts it.
-func (s *stream) run(ctx context.Context) error {
+// run sends until the stream ends, and says why it did. An error before anything has been
+// sent, when there is no such end, is to be answered instead of it, and one after that cuts it.
+func (s *stream) run(ctx context.Context) (query.WatchEnd, error) {
 	snap, err := s.follower.Next(ctx, wire.Heartbeat)
 	switch {
 	case errors.Is(err, query.ErrQuiet):
-		return query.ErrUnavailable // from a store that slow
-	case err != nil && farewell(err) == "":
-		return err
+		return "", query.ErrUnavailable // from a store that slow
+	case err != nil && wellEnded(err) == "":
+		return "", err
 	}
 	streamHeaders(s.w.Header())
 	for begins := true; ; begins = false {
-		if ends, fault := s.step(begins, snap, err); ends || fault != nil {
-			return fault
+		end, cut := s.step(begins, snap, err)
+		switch {
+		case cut != nil:
+			return cutBy(ctx, cut), cut
+		case end != "":
+			return end, nil
 		}
 		snap, err = s.follower.Next(ctx, s.patience(time.Now()))
 	}
 }
 
-// farewell is what a client is told where a stream ends well because of err.
-func farewell(err error) string {
+// wellEnded is how a stream ends because of err, if it ends well: its client is told.
+func wellEnded(err error) query.WatchEnd {
 	switch {
 	case errors.Is(err, query.ErrDraining):
-		return "draining"
+		return query.WatchDraining
 	case errors.Is(err, query.ErrReload):
-		return "reload"
+		return query.WatchReload
 	}
 	return ""
 }
 
-// step sends what there is to say after a call of Next, and reports whether the stream ends
-// with it.
-func (s *stream) step(begins bool, snap *query.Snapshot, err error) (ends bool, fault error) {
+// cutBy is how a stream has ended that err cuts.
+func cutBy(ctx context.Context, err error) query.WatchEnd {
+	switch {
+	case errors.Is(err, query.ErrClientSlow):
+		return query.WatchSlow
+	case errors.Is(err, query.ErrClientLeft), ctx.Err() != nil:
+		return query.WatchLeft
+	}
+	return query.WatchFault
+}
+
+// farewells are what clients are told of the ends of their streams.
+var farewells = map[query.WatchEnd]string{
+	query.WatchExpired:  "credential expired",
+	query.WatchDraining: "draining",
+	query.WatchReload:   "reload",
+}
+
+// step sends what there is to say after a call of Next, and says how the stream ends if it
+// ends with that.
+func (s *stream) step(begins bool, snap *query.Snapshot, err error) (end query.WatchEnd, cut error) {
 	e := newEncoder()
 	if begins {
 		e.raw(beginning)
 	}
 	now := time.Now()
-	last := farewell(err)
+	end = wellEnded(err)
 	switch {
 	case !s.expires.IsZero() && !now.Before(s.expires):
-		last = "token expired"
+		end = query.WatchExpired
 	case err == nil:
 		s.take(e, snap, now)
 	case errors.Is(err, query.ErrUnavailable):
@@ -100,13 +122,13 @@ func (s *stream) step(begins bool, snap *query.Snapshot, err error) (ends bool, 
 			s.blind = true
 			e.comment("unavailable")
 		}
-	case !errors.Is(err, query.ErrQuiet) && last == "":
+	case !errors.Is(err, query.ErrQuiet) && end == "":
 		e.free()
-		return false, err
+		return "", err
 	}
 	switch {
-	case last != "":
-		e.comment(last)
+	case end != "":
+		e.comment(farewells[end])
 	case s.held != nil && !now.Before(s.until):
 		s.show(e, s.held)
 		s.held = nil
@@ -114,11 +136,11 @@ func (s *stream) step(begins bool, snap *query.Snapshot, err error) (ends bool, 
 	if len(e.buf) == 0 && now.Sub(s.written) >= wire.Heartbeat {
 		e.raw(heartbeat)
 	}
-	if err := s.send(e.buf, last != ""); err != nil {
-		return false, err
+	if err := s.send(e.buf, end != ""); err != nil {
+		return "", err
 	}
 	e.free()
-	return last != "", nil
+	return end, nil
 }
 
 // take shows a view, or holds it where the client has seen a later one.

@@ -20,5 +20,9 @@ func (d *Dialect) watch(w http.ResponseWriter, r *http.Request, t *target, q *re
 			return err
 		}
 	}
-	return newStream(w, r, f, t).run(r.Context())
+	end, err := newStream(w, r, f, t).run(r.Context())
+	if end != "" {
+		d.service.WatchEnded(r.Context(), end)
+	}
+	return err
 }

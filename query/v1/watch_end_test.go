@@ -30,12 +30,27 @@ func TestWatchEndsWithItsCredential(t *testing.T) {
 			w.expect(shown(7, deliveryBody("2B67", 7, event.MessageAccepted)))
 			w.expectAfter(began, 15*time.Second, ":")
 		}
-		byKey.expectAfter(keyEnds, 0, ": token expired")
+		byKey.expectAfter(keyEnds, 0, ": credential expired")
 		byKey.expectAfter(keyEnds, 0, ended)
 		byToken.expectAfter(began, 30*time.Second, ":")
-		byToken.expectAfter(ends, 0, ": token expired")
+		byToken.expectAfter(ends, 0, ": credential expired")
 		byToken.expectAfter(ends, 0, ended)
+		countedAs(t, r, query.WatchExpired, 2)
 	})
+}
+
+// countedAs checks how often a watch has ended for a reason, and that none has for another.
+func countedAs(t *testing.T, r *querytest.Rig, why query.WatchEnd, want float64) {
+	t.Helper()
+	synctest.Wait()
+	for _, each := range []query.WatchEnd{
+		query.WatchLeft, query.WatchSlow, query.WatchExpired, query.WatchDraining, query.WatchReload, query.WatchFault,
+	} {
+		got := metric(t, r, "pinstatus_query_watches_ended_total", string(each))
+		if each == why && got != want || each != why && got != 0 {
+			t.Errorf("%v watches have ended as %s; want %v as %s alone", got, each, want, why)
+		}
+	}
 }
 
 func TestWatchEndsWhenDraining(t *testing.T) {
@@ -60,6 +75,7 @@ func TestWatchEndsWhenDraining(t *testing.T) {
 			w.expect(": draining")
 		}
 		w.expectAfter(began, 0, ended)
+		countedAs(t, r, query.WatchDraining, 2)
 	})
 }
 
@@ -74,6 +90,7 @@ func TestWatchEndsAfterAReload(t *testing.T) {
 			t.Errorf("after %s", took)
 		}
 		w.expectAfter(at, 0, ended)
+		countedAs(t, r, query.WatchReload, 1)
 	})
 }
 
@@ -83,9 +100,11 @@ func TestWatchIsCutByAFault(t *testing.T) {
 		w := watch(t, r, pinPath, deliveriesKey)
 		r.Views.Commit(view.Key{Kind: view.KindPIN, Tenant: "acme", ID: "2B67"}, []byte{view.CodecVersion})
 		w.expect(cut)
+		countedAs(t, r, query.WatchFault, 1)
 		if d := r.Get(pinPath+"/watch", deliveriesKey).Diff(500, fault); d != "" {
 			t.Error(d)
 		}
+		countedAs(t, r, query.WatchFault, 1) // that one has not begun
 	})
 }
 
@@ -108,6 +127,7 @@ func TestWatchSlowReader(t *testing.T) {
 		if n := waiters(t, r); n != 0 {
 			t.Errorf("%d wait; want none", n)
 		}
+		countedAs(t, r, query.WatchSlow, 1)
 		w := &watching{t: t, blocks: make(chan block, 10)}
 		w.read(body)
 		w.expect("retry: 2000")

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer/event"
 	"github.com/pinstatus/pinstatus/consumer/natstest"
+	"github.com/pinstatus/pinstatus/query"
 	"github.com/pinstatus/pinstatus/query/internal/querytest"
 	"github.com/pinstatus/pinstatus/query/wire"
 )
@@ -70,6 +71,7 @@ func TestWatch(t *testing.T) {
 		if n := waiters(t, r); n != 0 {
 			t.Errorf("%d still wait", n)
 		}
+		countedAs(t, r, query.WatchLeft, 1)
 	})
 }
 

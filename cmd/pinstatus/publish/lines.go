@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -113,8 +114,7 @@ func (r *run) one(ctx context.Context, sender *Sender, l line) error {
 	}
 	e, err := parse(l.text)
 	if err != nil {
-		r.outcome.Refused++
-		r.print(Result{Line: l.number, Error: explain(err)})
+		r.refuse(l, err)
 		return nil
 	}
 	return sender.Send(ctx, structured(e, l.text), func(a Ack) {
@@ -127,8 +127,13 @@ func (r *run) one(ctx context.Context, sender *Sender, l line) error {
 	})
 }
 
+func (r *run) refuse(l line, why error) {
+	r.outcome.Refused++
+	r.print(Result{Line: l.number, Error: why.Error()})
+}
+
 // parse reads an event in structured mode. It is checked against the subject that follows
-// from what it says itself.
+// from what it says itself. The error is for people.
 func parse(text []byte) (*event.Event, error) {
 	var said struct {
 		Type   string `json:"type"`
@@ -147,26 +152,26 @@ func parse(text []byte) (*event.Event, error) {
 	e := new(event.Event)
 	header := map[string][]string{"Content-Type": {event.ContentType}}
 	if err := event.Decode(event.Subject(t.Family(), said.Tenant, key), header, text, e); err != nil {
-		return nil, err
+		return nil, explain(t, err)
 	}
 	return e, nil
 }
 
-// explain adds to an event's fault what the one word of its reason means.
-func explain(err error) string {
+// explain adds to the fault of an event of type t what the one word of its reason means.
+func explain(t event.Type, err error) error {
 	var fault *event.Error
 	if !errors.As(err, &fault) {
-		return err.Error()
+		return err
 	}
 	meaning, ok := map[event.Reason]string{
 		event.ReasonOversize:      "larger than 64 KiB",
 		event.ReasonInvalid:       "missing, or not a value that the event contract allows",
 		event.ReasonUnknownType:   "no such event type",
-		event.ReasonUnknownStatus: "not on the list for events of this type",
+		event.ReasonUnknownStatus: "none of " + strings.Join(listed(t), ", "),
 		event.ReasonSubject:       "disagrees with the event",
 	}[fault.Reason]
 	if !ok {
-		return err.Error()
+		return err
 	}
-	return err.Error() + ": " + meaning
+	return fmt.Errorf("%w: %s", err, meaning)
 }

@@ -47,26 +47,43 @@ func parseStatus(t event.Type, name string) (event.Status, error) {
 	if s, ok := event.ParseStatus(channel, name); ok {
 		return s, nil
 	}
-	var names []string
+	return 0, oneOf(name, statusNames(channel))
+}
+
+func statusNames(c event.Channel) (names []string) {
 	for s := event.Status(1); s != 0; s++ {
-		if s.Valid() && s.Channel() == channel {
+		if s.Valid() && s.Channel() == c {
 			names = append(names, s.String())
 		}
 	}
-	return 0, oneOf(name, names)
+	return names
 }
 
 func parseOutcome(t event.Type, name string) (event.Outcome, error) {
 	if o, ok := event.ParseOutcome(t, name); ok {
 		return o, nil
 	}
-	var names []string
+	return 0, oneOf(name, outcomeNames(t))
+}
+
+func outcomeNames(t event.Type) (names []string) {
 	for o := event.Verified; o <= event.Failed; o++ {
 		if _, ok := event.ParseOutcome(t, o.String()); ok {
 			names = append(names, o.String())
 		}
 	}
-	return 0, oneOf(name, names)
+	return names
+}
+
+// listed are the names that the status or outcome of an event of a type can have.
+func listed(t event.Type) []string {
+	switch t {
+	case event.SMSStatus:
+		return statusNames(event.SMS)
+	case event.VoiceStatus:
+		return statusNames(event.Voice)
+	}
+	return outcomeNames(t)
 }
 
 func oneOf(name string, names []string) error {

@@ -130,6 +130,7 @@ func TestPublishLines(t *testing.T) {
 				line(3),
 				"{",
 				strings.Replace(line(4), "FAILED", "LOST", 1),
+				strings.NewReplacer("attempt", "voice.status", "accountId", "pinId", "pinType", "callId", "outcome", "status").Replace(line(4)),
 				strings.Replace(line(4), `"tenant":"acme",`, "", 1),
 				strings.Replace(line(4), `"outcome":"FAILED",`, "", 1),
 				strings.Replace(line(4), "attempt.v1", "attempt.v2", 1),
@@ -137,16 +138,17 @@ func TestPublishLines(t *testing.T) {
 				strings.Replace(line(4), "alice", "b\xe4h", 1),
 				line(5),
 			}, "\n") + "\n",
-			out: "line 1: sequence 3\nline 9: sequence 4\n",
+			out: "line 1: sequence 3\nline 10: sequence 4\n",
 			errOut: `line 2: malformed: payload: not JSON from byte 1
-line 3: unknown-status: data.outcome: not on the list for events of this type
-line 4: invalid: tenant: missing, or not a value that the event contract allows
-line 5: invalid: data.outcome: missing, or not a value that the event contract allows
-line 6: unknown-type: type: no such event type
-line 7: oversize: payload: larger than 64 KiB
-line 8: not-utf8: payload
+line 3: unknown-status: data.outcome: none of SUCCEEDED, FAILED
+line 4: unknown-status: data.status: none of UNDEFINED, PROCESSING, BAD_REQUEST, ERROR, ERROR_NOT_ENOUGH_CREDITS, ERROR_NETWORK_NOT_AVAILABLE, ERROR_ROUTE_NOT_AVAILABLE, ERROR_NO_ANSWER, ERROR_USER_BUSY, ANSWERED_MACHINE, PROCESSED
+line 5: invalid: tenant: missing, or not a value that the event contract allows
+line 6: invalid: data.outcome: missing, or not a value that the event contract allows
+line 7: unknown-type: type: no such event type
+line 8: oversize: payload: larger than 64 KiB
+line 9: not-utf8: payload
 `,
-			wantErr: &IncompleteError{Published: 2, Refused: 7, Line: 9},
+			wantErr: &IncompleteError{Published: 2, Refused: 8, Line: 10},
 		},
 		{
 			name: "quiet", in: line(6) + "\nnonsense\n", args: []string{"--quiet"},
