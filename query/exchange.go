@@ -21,10 +21,16 @@ type exchange struct {
 	left       bool          // the client is gone: nothing is answered
 	ended      WatchEnd      // why the watch that it was has ended; empty if it was none
 
-	reload   <-chan struct{} // closed when the tenants change that its credential is checked against
-	cut      bool            // the answer ends before it is whole
-	tenant   *Tenant         // whose credential the request has; nil until its dialect has found out
-	position view.Position   // that the answer is made from; zero if there is none, or it is not known
+	wait  func()       // what the request is to wait in; nil unless it is, see Await
+	then  func() error // goes on after that
+	atEnd func()       // see AtEnd; may be nil
+	fault any          // the panic that it has ended with; nil if it has not
+	stack []byte       // where that was
+
+	reloads  uint64        // Service.reloads, as it came; 0 if it is not known
+	cut      bool          // the answer ends before it is whole
+	tenant   *Tenant       // whose credential the request has; nil until its dialect has found out
+	position view.Position // that the answer is made from; zero if there is none, or it is not known
 }
 
 type exchangeKey struct{}
@@ -84,13 +90,13 @@ func requestID(r *http.Request) string {
 // recorder remembers which status was answered, and adds what answers say of themselves.
 type recorder struct {
 	http.ResponseWriter
+	exchange  exchange
 	server    *Server
-	request   *http.Request
-	exchange  *exchange
-	route     *route   // nil if the request belongs to none
-	body      *body    // nil if the request has none
-	noneMatch []string // If-None-Match as it came; nil unless it names a compressed answer
-	code      int      // 0 until a status is written
+	request   *http.Request // as handlers have it
+	route     *route        // nil if the request belongs to none
+	body      *body         // nil if the request has none
+	noneMatch []string      // If-None-Match as it came; nil unless it names a compressed answer
+	code      int           // 0 until a status is written
 }
 
 func (w *recorder) WriteHeader(code int) {
@@ -117,16 +123,38 @@ func (w *recorder) answers(code int) {
 		w.exchange.streamed = time.Now()
 		w.route.metrics.streams.Inc()
 	}
+	// Not before: a request that waits would keep them meanwhile.
+	h := w.Header()
+	if h.Get("Cache-Control") == "" {
+		h.Set("Cache-Control", "no-store")
+	}
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Request-Id", w.exchange.requestID)
 	if lag := w.server.opts.Service.lag(w.exchange.position); lag != "" {
-		w.Header().Set(LagHeader, lag)
+		h.Set(LagHeader, lag)
 	}
 	if code == http.StatusNotModified {
 		w.sameTag()
 	}
 	// Over HTTP/2 a request is ended without its connection.
 	if w.body != nil && !w.body.ended && w.request.ProtoMajor == 1 {
-		w.Header().Set("Connection", "close")
+		h.Set("Connection", "close")
 	}
+}
+
+// end sends what there is to send of an answer that is whole. net/http would as well, on the
+// connection's stack.
+func (w *recorder) end() {
+	if w.exchange.left || w.exchange.cut {
+		return
+	}
+	if w.code == 0 {
+		w.WriteHeader(http.StatusOK)
+	}
+	if w.request.ProtoMajor > 1 {
+		return // there the stack ends with the request
+	}
+	_ = http.NewResponseController(w.ResponseWriter).Flush() // fails where nobody listens any more
 }
 
 // FlushError is for http.ResponseController: a flush begins an answer, too.

@@ -1,6 +1,7 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -30,10 +31,10 @@ const reloadSpread = 10 * time.Second
 type Follower struct {
 	service *Service
 	topic   *topic
-	version uint64          // of the outcome that Next returned last; 0 before the first
-	behind  bool            // it is in waiters.behind; guarded by waiters.mu
-	reload  <-chan struct{} // closed when the tenants change
-	spread  *time.Timer     // since then
+	version uint64    // of the outcome that Next returned last; 0 before the first
+	behind  bool      // it is in waiters.behind; guarded by waiters.mu
+	reloads uint64    // Service.reloads, as its credential was checked
+	ending  time.Time // when it is to end, as they have changed; zero while they have not
 }
 
 // Follow takes a place to follow a view of the tenant's from, until Close. The error is a
@@ -51,30 +52,17 @@ func (s *Service) Follow(ctx context.Context, t *Tenant, key view.Key) (*Followe
 
 // follow is Follow, and leaves it to its caller to count one that is refused.
 func (s *Service) follow(ctx context.Context, t *Tenant, key view.Key) (*Follower, error) {
-	reload := exchangeOf(ctx).reload
-	if reload == nil { // not a request of the server's
-		reload = s.reloads()
-	}
-	outdated := false
-	select {
-	case <-reload:
-		outdated = true
-	default:
-	}
-	tp, err := s.waiters.enter(t, key, outdated)
+	now := s.reloads.Load()
+	reloads := cmp.Or(exchangeOf(ctx).reloads, now)
+	tp, err := s.waiters.enter(t, key, reloads != now)
 	if err != nil {
 		return nil, err
 	}
-	return &Follower{service: s, topic: tp, reload: reload}, nil
+	return &Follower{service: s, topic: tp, reloads: reloads}, nil
 }
 
 // Close gives the place back.
-func (f *Follower) Close() {
-	if f.spread != nil {
-		f.spread.Stop()
-	}
-	f.service.waiters.leave(f.topic)
-}
+func (f *Follower) Close() { f.service.waiters.leave(f.topic) }
 
 // Next is the view as it is, the first time; then it waits until there is reason to read it
 // again, and is the view as it is then: it may be the same as before, and never is older.
@@ -83,108 +71,88 @@ func (f *Follower) Close() {
 // request is to end. With ErrUnavailable the view cannot be shown now; the next call waits
 // until that may have changed. Else it is ctx's, or a fault.
 func (f *Follower) Next(ctx context.Context, d time.Duration) (*Snapshot, error) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
+	until := time.Now().Add(d)
 	version := f.version + 1
 	if f.version == 0 {
 		version = f.service.waiters.begin(f.topic)
 	}
-	if err := f.ends(); err != nil {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	ends := func() error {
+		err := f.ends()
+		if err == nil && !f.ending.IsZero() && f.ending.Before(until) {
+			until = f.ending
+			timer.Reset(time.Until(until))
+		}
+		return err
+	}
+	if err := ends(); err != nil {
 		return nil, err // though the view changes all the time
 	}
-	for {
-		o, err := f.outcome(ctx, version, timer.C, f.service.waiters.draining)
-		switch {
-		case errors.Is(err, ErrReload) && f.spread == nil:
-			f.end()
-			continue
-		case err != nil:
-			return nil, err
-		}
-		f.version = o.version
-		if o.err != nil {
-			return nil, o.err
-		}
-		return &o.Snapshot, nil
+	o, err := f.outcome(ctx, version, timer.C, ends)
+	switch {
+	case errors.Is(err, ErrQuiet) && until.Equal(f.ending):
+		return nil, ErrReload
+	case err != nil:
+		return nil, err
 	}
+	f.version = o.version
+	if o.err != nil {
+		return nil, o.err
+	}
+	return &o.Snapshot, nil
+}
+
+// ends reports whether the follower is to end now.
+func (f *Follower) ends() error {
+	switch {
+	case f.service.waiters.draining.Load():
+		return ErrDraining
+	case f.ending.IsZero() && f.reloads != f.service.reloads.Load():
+		f.ending = time.Now().Add(rand.N(reloadSpread)) //nolint:gosec // spreads load, guards nothing
+	case !f.ending.IsZero() && !time.Now().Before(f.ending):
+		return ErrReload
+	}
+	return nil
 }
 
 // Reach waits for up to d until the view's partition has processed a sequence of the event
 // stream. The error is a *BehindError if it has not by then; else it is as Wait's.
 func (f *Follower) Reach(ctx context.Context, sequence uint64, d time.Duration) error {
-	reload := f.reload
-	f.reload = nil // Next tells
-	c := Condition{Sequence: sequence, For: d}
-	if end, known := f.service.history.end(time.Now()); known {
-		c.stream = end.stream
-	}
-	_, _, err := f.wait(ctx, &c)
-	f.reload = reload
+	_, _, err := f.wait(ctx, &Condition{Sequence: sequence, For: d, stream: f.service.history.stream()})
 	return err
 }
 
 // outcome waits for an outcome that is not older than version. The error is ErrQuiet when
-// the timer goes off, ErrDraining when draining is closed, ErrReload, or ctx's.
-func (f *Follower) outcome(ctx context.Context, version uint64, timer <-chan time.Time, draining <-chan struct{}) (*outcome, error) {
-	var spread <-chan time.Time
-	if f.spread != nil {
-		spread = f.spread.C
-	}
+// the timer goes off, the one of ends, if that is given, as soon as it has one, or ctx's.
+//
+// A request that waits does so here: what this function keeps on the stack, and what it
+// selects from, is kept as many times as there are requests.
+func (f *Follower) outcome(ctx context.Context, version uint64, timer <-chan time.Time, ends func() error) (*outcome, error) {
 	for {
 		o, changed := f.service.waiters.latest(f.topic, version)
 		if o != nil {
 			readAt(ctx, o.Position)
 			return o, nil
 		}
+		if ends != nil {
+			if err := ends(); err != nil {
+				return nil, err
+			}
+		}
 		select {
 		case <-changed:
 		case <-timer:
 			return nil, ErrQuiet
-		case <-draining:
-			return nil, ErrDraining
-		case <-f.reload:
-			return nil, ErrReload
-		case <-spread:
-			return nil, ErrReload
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
 	}
 }
 
-// ends reports whether the follower is to end now.
-func (f *Follower) ends() error {
-	if f.service.waiters.drained() {
-		return ErrDraining
-	}
-	if f.spread == nil {
-		select {
-		case <-f.reload:
-			f.end()
-		default:
-		}
-		return nil
-	}
-	select {
-	case <-f.spread.C:
-		return ErrReload
-	default:
-		return nil
-	}
-}
-
-// end has the follower end soon.
-func (f *Follower) end() {
-	f.reload = nil
-	f.spread = time.NewTimer(rand.N(reloadSpread)) //nolint:gosec // spreads load, guards nothing
-}
-
-// reloads is closed by the next Reload.
-func (s *Service) reloads() <-chan struct{} { return *s.reload.Load() }
-
 // Reload has all that follow a view end within some seconds, to come again with a
 // credential that is checked anew: the tenants have changed.
 func (s *Service) Reload() {
-	next := make(chan struct{})
-	close(*s.reload.Swap(&next))
+	s.reloads.Add(1)
+	s.waiters.stir()
 }

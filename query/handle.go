@@ -23,88 +23,110 @@ const maxTarget = 8 << 10
 const maxDiscard = 64 << 10
 
 // ServeHTTP answers one request.
+//
+// The goroutine of the connection only waits; see workers.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{requestID: requestID(r), began: time.Now(), reload: s.opts.Service.reloads()}
-	rt := s.router.find(r)
-	if rt != nil {
-		x.route = rt.Pattern
+	rec := &recorder{ResponseWriter: w, server: s}
+	x := &rec.exchange
+	x.began, x.reloads = time.Now(), s.opts.Service.reloads.Load()
+	s.workers.run(func() { s.begin(rec, r) })
+	for x.wait != nil {
+		x.await()
+		s.workers.run(func() { s.part(rec, x.then) })
 	}
-	rec := &recorder{
-		ResponseWriter: w, server: s, request: r, exchange: x, route: rt,
-		body: s.boundBody(w, r), noneMatch: plainTags(r.Header),
+	if x.left || x.cut {
+		panic(http.ErrAbortHandler) // half an answer, or none, must not look like a whole one
 	}
-	h := w.Header()
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("X-Request-Id", x.requestID)
-	r = r.WithContext(withExchange(r.Context(), x))
-	if rec.body != nil {
-		r.Body = rec.body
-	}
+}
 
+// begin begins to answer.
+func (s *Server) begin(w *recorder, r *http.Request) {
+	x := &w.exchange
+	x.requestID = requestID(r)
+	w.request = r.WithContext(withExchange(r.Context(), x))
+	w.route = s.router.find(w.request)
+	if w.route != nil {
+		x.route = w.route.Pattern
+	}
+	w.noneMatch = plainTags(r.Header)
+	if w.body = s.boundBody(w.ResponseWriter, r); w.body != nil {
+		w.request.Body = w.body
+	}
 	// Fails where w is no connection, as in tests: there is nothing to guard there.
-	_ = http.NewResponseController(w).SetWriteDeadline(s.deadline(r, rt, x))
+	_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(s.deadline(w))
+	s.part(w, func() error { return s.handle(w) })
+}
 
-	defer s.finish(rec, r, rt, x)
-	tooLong := len(r.RequestURI) > maxTarget
-	switch {
-	case rt == nil && tooLong:
-		WriteProblem(rec, http.StatusRequestURITooLong, "There is nothing at a path that long.")
+// part runs a part of an answer. It is the last one unless the request is to wait then.
+func (s *Server) part(w *recorder, f func() error) {
+	x := &w.exchange
+	x.wait, x.then = nil, nil
+	defer s.finish(w)
+	if x.fault != nil {
 		return
-	case rt == nil:
-		WriteProblem(rec, http.StatusNotFound, "There is nothing at this path.")
-		return
-	case tooLong:
-		x.err = ErrURITooLong
-	default:
-		x.err = s.handle(rec, r, rt)
 	}
+	if x.err = f(); x.err == nil {
+		return
+	}
+	x.wait = nil
 	switch {
-	case x.err == nil:
 	case !x.streamed.IsZero():
 		// One that its client has left has ended as all streams do.
-		x.cut = r.Context().Err() == nil
-	case r.Context().Err() != nil || errors.Is(x.err, errBodyLost):
+		x.cut = w.request.Context().Err() == nil
+	case w.request.Context().Err() != nil || errors.Is(x.err, errBodyLost):
 		// Nobody is there to answer, or only with an ear open: a handler that writes
 		// nothing would have net/http answer 200.
 		x.left = true
 	default:
-		s.fail(rec, r, rt, x.err)
+		s.fail(w)
 	}
 }
 
 // deadline is when a request must have been answered; never if that is left to its handler.
-func (s *Server) deadline(r *http.Request, rt *route, x *exchange) time.Time {
+func (s *Server) deadline(w *recorder) time.Time {
+	after := s.opts.WriteTimeout
 	switch {
-	case rt == nil:
-		return x.began.Add(s.opts.WriteTimeout)
-	case rt.Stream:
-		return never(r)
+	case w.route == nil:
+	case w.route.Stream:
+		return never(w.request)
+	default:
+		after += w.route.MaxWait
 	}
-	return x.began.Add(s.opts.WriteTimeout + rt.MaxWait)
+	return w.exchange.began.Add(after)
 }
 
-// fail answers an error in the form of the route's dialect.
-func (s *Server) fail(w *recorder, r *http.Request, rt *route, err error) {
-	if rt.Stream {
+// fail answers why a handler could not, in the form of the route's dialect.
+func (s *Server) fail(w *recorder) {
+	if w.route.Stream {
 		_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout))
 	}
-	rt.dialect.Fail(w, r, err)
+	w.route.dialect.Fail(w, w.request, w.exchange.err)
 }
 
 // errBodyLost: the connection broke, or stood still, before the request's body was there.
 var errBodyLost = errors.New("read the request's body")
 
-func (s *Server) handle(w http.ResponseWriter, r *http.Request, rt *route) error {
-	handler := rt.handler(r.Method)
+func (s *Server) handle(w *recorder) error {
+	tooLong := len(w.request.RequestURI) > maxTarget
+	switch {
+	case w.route == nil && tooLong:
+		WriteProblem(w, http.StatusRequestURITooLong, "There is nothing at a path that long.")
+		return nil
+	case w.route == nil:
+		WriteProblem(w, http.StatusNotFound, "There is nothing at this path.")
+		return nil
+	case tooLong:
+		return ErrURITooLong
+	}
+	handler := w.route.handler(w.request.Method)
 	if handler == nil {
-		w.Header().Set("Allow", rt.allow)
+		w.Header().Set("Allow", w.route.allow)
 		return ErrMethodNotAllowed
 	}
-	if err := takeBody(w, r, rt); err != nil {
+	if err := takeBody(w, w.request, w.route); err != nil {
 		return err
 	}
-	return handler(w, r)
+	return handler(w, w.request)
 }
 
 // takeBody bounds the request's body in size. One that nobody reads is read here: until it
@@ -128,23 +150,32 @@ func takeBody(w http.ResponseWriter, r *http.Request, rt *route) error {
 	return nil
 }
 
-// finish contains a panic, and counts and logs the request. It is deferred by ServeHTTP
-// itself, as only then recover sees the panic.
-func (s *Server) finish(w *recorder, r *http.Request, rt *route, x *exchange) {
+// finish ends an answer, unless its request is to wait: it contains a panic, and counts and
+// logs. It is deferred itself, as only then recover sees the panic.
+func (s *Server) finish(w *recorder) {
+	x := &w.exchange
 	if fault := recover(); fault != nil {
+		x.fault, x.stack = fault, debug.Stack()
+	}
+	if x.wait != nil && x.fault == nil {
+		return
+	}
+	x.wait = nil
+	if x.atEnd != nil {
+		x.atEnd() // before the answer ends: its client may come again at once
+	}
+	if x.fault != nil {
 		s.metrics.panics.Inc()
 		s.log.Error("panic while answering a request", zap.String("requestId", x.requestID),
-			zap.String("route", s.metricsOf(rt).name), zap.ByteString("stack", debug.Stack()))
-		x.err = fmt.Errorf("panic: %v", fault)
-		if x.cut = w.code != 0 || rt == nil; !x.cut {
-			s.fail(w, r, rt, x.err)
+			zap.String("route", s.metricsOf(w.route).name), zap.ByteString("stack", x.stack))
+		x.err = fmt.Errorf("panic: %v", x.fault)
+		if x.cut = w.code != 0 || w.route == nil; !x.cut {
+			s.fail(w)
 		}
 	}
-	s.report(w, r, rt, x)
-	w.body.over(r)
-	if x.left || x.cut {
-		panic(http.ErrAbortHandler) // half an answer, or none, must not look like a whole one
-	}
+	s.report(w)
+	w.body.over(w.request)
+	w.end()
 }
 
 // metricsOf are the metrics of a route, also of no route.
@@ -156,15 +187,16 @@ func (s *Server) metricsOf(rt *route) *routeMetrics {
 }
 
 // report counts and logs an answered request.
-func (s *Server) report(w *recorder, r *http.Request, rt *route, x *exchange) {
+func (s *Server) report(w *recorder) {
+	x := &w.exchange
 	code := w.code
 	switch {
 	case x.left:
 		code = statusClientLeft
 	case code == 0:
-		code = http.StatusOK // what net/http answers for a handler that wrote nothing
+		code = http.StatusOK // what is answered for a handler that wrote nothing
 	}
-	m := s.metricsOf(rt)
+	m := s.metricsOf(w.route)
 	answered, streamed := time.Now(), time.Duration(0)
 	if !x.streamed.IsZero() {
 		m.streams.Dec()
@@ -191,7 +223,7 @@ func (s *Server) report(w *recorder, r *http.Request, rt *route, x *exchange) {
 	if x.tenant != nil {
 		fields = append(fields, zap.String("tenant", x.tenant.ID))
 	}
-	if trace := traceID(r.Header); trace != "" {
+	if trace := traceID(w.request.Header); trace != "" {
 		fields = append(fields, zap.String("traceId", trace))
 	}
 	if x.occurrence != "" {

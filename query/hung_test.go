@@ -159,7 +159,7 @@ func TestFollowAfterReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, views := newService(t)
 		views.PutAccount("acme", "a", isSetView)
-		ctx := withExchange(t.Context(), &exchange{reload: s.reloads()})
+		ctx := withExchange(t.Context(), &exchange{reloads: s.reloads.Load()})
 		s.Reload()
 		anew := *acme
 		anew.PINTypes = []PINType{{Name: "Parental"}, {Name: "Purchase"}}

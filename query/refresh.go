@@ -85,8 +85,7 @@ func (w *waiters) settle(tp *topic, o *outcome) {
 		return // it was in two queues, as the number of partitions has changed
 	}
 	tp.last = o
-	close(tp.changed)
-	tp.changed = make(chan struct{})
+	tp.wakeUp()
 	if tp.timer != nil {
 		tp.timer.Stop()
 	}

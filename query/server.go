@@ -80,6 +80,7 @@ type Server struct {
 	router      *router
 	connections *connections
 	compressors *compressors
+	workers     *workers
 	http        *http.Server
 	log         *zap.Logger
 	access      *zap.Logger // a sample of all requests
@@ -103,6 +104,7 @@ func NewServer(o ServerOptions) (*Server, error) {
 		router:      rt,
 		connections: newConnections(o.MaxConnections, o.Registerer),
 		compressors: newCompressors(),
+		workers:     newWorkers(),
 		log:         o.Log,
 		access: o.Log.WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core {
 			return zapcore.NewSamplerWithOptions(c, time.Second, 10, 1000)
@@ -160,6 +162,7 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.draining.Store(true)
 	s.opts.Service.Drain()
+	defer s.workers.close()
 	if err := s.http.Shutdown(ctx); err != nil {
 		return errors.Join(fmt.Errorf("drain HTTP: %w", err), s.http.Close())
 	}

@@ -106,9 +106,14 @@ func (d *echo) stream(w http.ResponseWriter, r *http.Request) (err error) {
 
 const pieceTimeout = time.Second
 
+// errWorse is an error that echo has no answer for.
+var errWorse = errors.New("worse")
+
 func (*echo) Fail(w http.ResponseWriter, _ *http.Request, err error) {
 	code := http.StatusInternalServerError
 	switch {
+	case strings.Contains(err.Error(), errWorse.Error()):
+		panic(err)
 	case errors.Is(err, ErrMethodNotAllowed):
 		code = http.StatusMethodNotAllowed
 	case errors.Is(err, ErrURITooLong):

@@ -112,6 +112,12 @@ func (h *history) end(now time.Time) (mark, bool) {
 	return mark{stream: h.created, sequence: h.ends[len(h.ends)-1].sequence}, true
 }
 
+// stream is the identity of the stream that exists now; 0 if that is not known.
+func (h *history) stream() int64 {
+	end, _ := h.end(time.Now())
+	return end.stream
+}
+
 // lag is how long the oldest message behind a position has been in the stream: zero if the
 // position has reached the newest end that is known. It is false if that cannot be said.
 //

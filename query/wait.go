@@ -65,10 +65,8 @@ func (c *Condition) end(s *Snapshot) (*Snapshot, bool, error) {
 // if the view cannot be shown at first or in the end, as a store that fails in between has
 // until then to come back; else ctx's, or a fault.
 func (s *Service) Wait(ctx context.Context, t *Tenant, key view.Key, c Condition) (snap *Snapshot, met bool, err error) {
-	if end, known := s.history.end(time.Now()); known {
-		c.stream = end.stream
-	}
-	if c.For <= 0 || s.waiters.drained() {
+	c.stream = s.history.stream()
+	if c.For <= 0 || s.waiters.draining.Load() {
 		return s.readOnce(ctx, t, key, &c)
 	}
 	f, err := s.follow(ctx, t, key)
@@ -82,7 +80,6 @@ func (s *Service) Wait(ctx context.Context, t *Tenant, key view.Key, c Condition
 		return nil, false, s.refused(t, err)
 	}
 	defer f.Close()
-	f.reload = nil // the wait ends soon enough
 	return f.wait(ctx, &c)
 }
 
@@ -103,7 +100,7 @@ func (f *Follower) wait(ctx context.Context, c *Condition) (*Snapshot, bool, err
 		w.await(f, awaited) // before the read, lest it be reached in between
 		defer w.awaitNoMore(f)
 	}
-	o, why := f.outcome(ctx, w.begin(f.topic), timer.C, w.draining)
+	o, why := f.outcome(ctx, w.begin(f.topic), timer.C, w.ends)
 	for first := true; ; first = false {
 		switch {
 		case ctx.Err() != nil:
@@ -119,7 +116,7 @@ func (f *Follower) wait(ctx context.Context, c *Condition) (*Snapshot, bool, err
 		}
 		before := o
 		began := time.Now()
-		if o, why = f.outcome(ctx, before.version+1, timer.C, w.draining); why == nil {
+		if o, why = f.outcome(ctx, before.version+1, timer.C, w.ends); why == nil {
 			addWaited(ctx, max(0, o.woken.Sub(began)))
 		} else {
 			o = before

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/pinstatus/pinstatus/projector/view"
@@ -34,6 +35,8 @@ type waiters struct {
 	metrics *serviceMetrics
 	limit   int // of waiting requests
 
+	draining atomic.Bool
+
 	mu         sync.Mutex // guards all below, and all topics
 	waiting    int
 	tenants    map[string]int    // waiting requests of each tenant
@@ -41,7 +44,6 @@ type waiters struct {
 	partitions int               // of the serving generation; 0 before the first
 	queues     map[int]*queue    // of each partition that is being read
 	behind     map[int][]behind  // of each partition whose position somebody waits for
-	draining   chan struct{}     // closed by drain
 }
 
 // topic is one view that requests wait for.
@@ -56,7 +58,7 @@ type topic struct {
 	version uint64        // counts the reasons to read
 	queued  bool          // to be read
 	woken   time.Time     // since when
-	changed chan struct{} // closed by the next outcome
+	changed chan struct{} // closed by the next outcome, and by stir
 	last    *outcome      // nil before the first
 	timer   *time.Timer   // reads again what failed, or changes by itself; nil before that
 }
@@ -77,14 +79,13 @@ type behind struct {
 
 func newWaiters(limit int, read func(context.Context, []wanted, []*outcome), m *serviceMetrics) *waiters {
 	return &waiters{
-		read:     read,
-		metrics:  m,
-		limit:    limit,
-		tenants:  make(map[string]int),
-		topics:   make(map[uint64]*topic),
-		queues:   make(map[int]*queue),
-		behind:   make(map[int][]behind),
-		draining: make(chan struct{}),
+		read:    read,
+		metrics: m,
+		limit:   limit,
+		tenants: make(map[string]int),
+		topics:  make(map[uint64]*topic),
+		queues:  make(map[int]*queue),
+		behind:  make(map[int][]behind),
 	}
 }
 
@@ -171,7 +172,7 @@ func (w *waiters) begin(tp *topic) uint64 {
 }
 
 // latest is the topic's outcome if it is not older than version; else the channel that is
-// closed by the next one.
+// closed by the next one, or by stir.
 func (w *waiters) latest(tp *topic, version uint64) (*outcome, <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -303,20 +304,33 @@ func (w *waiters) onePerPartition() map[int]view.Key {
 
 // drain answers all waiting requests; later ones do not wait.
 func (w *waiters) drain() {
+	w.draining.Store(true)
+	w.stir()
+}
+
+// ends is ErrDraining if no request is to wait any more.
+func (w *waiters) ends() error {
+	if w.draining.Load() {
+		return ErrDraining
+	}
+	return nil
+}
+
+// stir has all waiting requests see whether they are to end.
+func (w *waiters) stir() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if !w.drained() {
-		close(w.draining)
+	for _, tp := range w.topics {
+		for ; tp != nil; tp = tp.next {
+			tp.wakeUp()
+		}
 	}
 }
 
-func (w *waiters) drained() bool {
-	select {
-	case <-w.draining:
-		return true
-	default:
-		return false
-	}
+// wakeUp has those that wait go on. The caller holds mu.
+func (tp *topic) wakeUp() {
+	close(tp.changed)
+	tp.changed = make(chan struct{})
 }
 
 // jitter is a duration between half of d and one and a half times d, so that what many do

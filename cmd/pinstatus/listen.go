@@ -31,7 +31,7 @@ func (o *listening) listen(f *pflag.FlagSet) {
 		"`number` of connections that the API has open at the same time; others wait (default: what descriptors allow, up to 32768)")
 }
 
-// mostConnections bounds the default: a connection that waits costs 16 KiB.
+// mostConnections bounds the default: a connection that waits costs some 24 KiB.
 const mostConnections = 32 << 10
 
 // check refuses what the API could not listen with.

@@ -68,9 +68,15 @@ func (d *Dialect) check(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	// A wait ends when its token expires.
-	wait = min(wait, time.Until(p.Expires))
-	set, err := d.service.WaitPIN(r.Context(), p.Tenant, p.AccountID, p.Tenant.UserPINType, wait)
+	var set bool
+	return query.Await(r.Context(), func() {
+		// A wait ends when its token expires.
+		wait = min(wait, time.Until(p.Expires))
+		set, err = d.service.WaitPIN(r.Context(), p.Tenant, p.AccountID, p.Tenant.UserPINType, wait)
+	}, func() error { return answer(w, set, err) })
+}
+
+func answer(w http.ResponseWriter, set bool, err error) error {
 	switch {
 	case err != nil:
 		return err

@@ -16,42 +16,28 @@ const sequenceWait = 5 * time.Second
 
 // get answers a view.
 func (d *Dialect) get(w http.ResponseWriter, r *http.Request, t *target, q *request) error {
-	if q.waits() {
-		// The steps from here on are small functions, as a request that waits keeps the
-		// stack of all that it waits in.
-		return d.getWaiting(w, r, t, q)
+	if !q.waits() {
+		snap, err := d.service.Read(r.Context(), t.Tenant, t.key)
+		return answer(w, t, q, snap, err)
 	}
-	return d.getNow(w, r, t, q)
+	var snap *query.Snapshot
+	var err error
+	return query.Await(r.Context(), func() {
+		snap, _, err = d.service.Wait(r.Context(), t.Tenant, t.key, t.within(q.condition(t.id)))
+	}, func() error {
+		var behind *query.BehindError
+		if q.wait > 0 && (err == nil || errors.As(err, &behind)) {
+			w.Header().Set(wire.HeaderPreferenceApplied, "wait="+strconv.Itoa(int(q.wait/time.Second)))
+		}
+		return answer(w, t, q, snap, err)
+	})
 }
 
-func (d *Dialect) getNow(w http.ResponseWriter, r *http.Request, t *target, q *request) error {
-	snap, err := d.service.Read(r.Context(), t.Tenant, t.key)
+// answer answers the view of a snapshot, unless there is an error instead.
+func answer(w http.ResponseWriter, t *target, q *request, snap *query.Snapshot, err error) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, t, q, snap)
-}
-
-func (d *Dialect) getWaiting(w http.ResponseWriter, r *http.Request, t *target, q *request) error {
-	snap, err := d.wait(r, t, q)
-	var behind *query.BehindError
-	if q.wait > 0 && (err == nil || errors.As(err, &behind)) {
-		w.Header().Set(wire.HeaderPreferenceApplied, "wait="+strconv.Itoa(int(q.wait/time.Second)))
-	}
-	if err != nil {
-		return err
-	}
-	return answer(w, t, q, snap)
-}
-
-// wait is the view, once it has been waited for as the request asks.
-func (d *Dialect) wait(r *http.Request, t *target, q *request) (*query.Snapshot, error) {
-	snap, _, err := d.service.Wait(r.Context(), t.Tenant, t.key, t.within(q.condition(t.id)))
-	return snap, err
-}
-
-// answer answers the view of a snapshot.
-func answer(w http.ResponseWriter, t *target, q *request, snap *query.Snapshot) error {
 	if !snap.Exists() {
 		return query.ErrNotFound
 	}

@@ -23,6 +23,7 @@ const (
 // stream is one watch. It keeps the tag of the view that was sent last, and neither views
 // nor anything to be sent: a client that is slow gets the latest when it is ready.
 type stream struct {
+	service  *query.Service
 	w        http.ResponseWriter
 	follower *query.Follower
 	id       string
@@ -42,35 +43,51 @@ type stream struct {
 
 // newStream begins where the client says that it is, by the id of the event that it had
 // last. An id that no view has says that it has none.
-func newStream(w http.ResponseWriter, r *http.Request, f *query.Follower, t *target) *stream {
-	s := &stream{w: w, follower: f, id: t.id, expires: t.Expires}
+func (d *Dialect) newStream(w http.ResponseWriter, r *http.Request, f *query.Follower, t *target) *stream {
+	s := &stream{service: d.service, w: w, follower: f, id: t.id, expires: t.Expires}
 	if s.tag, s.known = parseETag(r.Header.Get(wire.HeaderLastEventID)); s.known {
 		s.seen, s.until = s.tag.sequence, time.Now().Add(catchUpWithin)
 	}
 	return s
 }
 
-// run sends until the stream ends, and says why it did. An error before anything has been
-// sent, when there is no such end, is to be answered instead of it, and one after that cuts it.
-func (s *stream) run(ctx context.Context) (query.WatchEnd, error) {
-	snap, err := s.follower.Next(ctx, wire.Heartbeat)
-	switch {
-	case errors.Is(err, query.ErrQuiet):
-		return "", query.ErrUnavailable // from a store that slow
-	case err != nil && wellEnded(err) == "":
-		return "", err
-	}
-	streamHeaders(s.w.Header())
-	for begins := true; ; begins = false {
-		end, cut := s.step(begins, snap, err)
+// run sends until the stream ends. An error before anything has been sent is to be answered
+// instead of it, and one after that cuts it.
+func (s *stream) run(ctx context.Context) error {
+	return s.await(ctx, wire.Heartbeat, func(snap *query.Snapshot, err error) error {
 		switch {
-		case cut != nil:
-			return cutBy(ctx, cut), cut
-		case end != "":
-			return end, nil
+		case errors.Is(err, query.ErrQuiet):
+			return query.ErrUnavailable // from a store that slow
+		case err != nil && wellEnded(err) == "":
+			return err
 		}
-		snap, err = s.follower.Next(ctx, s.patience(time.Now()))
+		streamHeaders(s.w.Header())
+		return s.goOn(ctx, true, snap, err)
+	})
+}
+
+// goOn sends what there is to say, and goes on with the next change.
+func (s *stream) goOn(ctx context.Context, begins bool, snap *query.Snapshot, err error) error {
+	end, cut := s.step(begins, snap, err)
+	if cut != nil {
+		end = cutBy(ctx, cut)
 	}
+	if end != "" {
+		s.service.WatchEnded(ctx, end)
+		return cut
+	}
+	return s.await(ctx, s.patience(time.Now()), func(snap *query.Snapshot, err error) error {
+		return s.goOn(ctx, false, snap, err)
+	})
+}
+
+// await waits for up to d for the view to change.
+func (s *stream) await(ctx context.Context, d time.Duration, then func(*query.Snapshot, error) error) error {
+	var snap *query.Snapshot
+	var err error
+	return query.Await(ctx,
+		func() { snap, err = s.follower.Next(ctx, d) },
+		func() error { return then(snap, err) })
 }
 
 // wellEnded is how a stream ends because of err, if it ends well: its client is told.

@@ -1,6 +1,10 @@
 package v1
 
-import "net/http"
+import (
+	"net/http"
+
+	"github.com/pinstatus/pinstatus/query"
+)
 
 // watch answers a view as a stream: as it is now, and whenever it has changed.
 func (d *Dialect) watch(w http.ResponseWriter, r *http.Request, t *target, q *request) error {
@@ -13,16 +17,18 @@ func (d *Dialect) watch(w http.ResponseWriter, r *http.Request, t *target, q *re
 	if err != nil {
 		return err
 	}
-	defer f.Close()
-	if q.minSequence > 0 {
+	query.AtEnd(r.Context(), f.Close)
+	run := func() error { return d.newStream(w, r, f, t).run(r.Context()) }
+	if q.minSequence == 0 {
+		return run()
+	}
+	return query.Await(r.Context(), func() {
 		c := t.within(q.condition(t.id))
-		if err := f.Reach(r.Context(), c.Sequence, c.For); err != nil {
+		err = f.Reach(r.Context(), c.Sequence, c.For)
+	}, func() error {
+		if err != nil {
 			return err
 		}
-	}
-	end, err := newStream(w, r, f, t).run(r.Context())
-	if end != "" {
-		d.service.WatchEnded(r.Context(), end)
-	}
-	return err
+		return run()
+	})
 }
