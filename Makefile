@@ -55,8 +55,8 @@ race: servers ## Run the tests of PKG (./...) under the race detector, uncached
 
 .PHONY: chaos
 chaos: servers ## Inject faults: SEEDS (10,000) simulated runs, then FAULTS (40) into processes, servers and networks
-	$(GO) test ./projector/simulation -run 'Simulation|Planted' -seeds=$(SEEDS) -timeout 2h
-	$(GO) test ./cmd/pinstatus/acceptance -run 'Chaos' -v -timeout 2h \
+	$(GO) test ./projector/simulation -run 'Simulation|Planted' -v -seeds=$(SEEDS) -timeout 2h
+	$(GO) test ./cmd/pinstatus/acceptance -run 'Chaos|FlushAllHeals' -v -timeout 2h \
 		-chaos.events=$(EVENTS) -chaos.faults=$(FAULTS) -chaos.seed=$(SEED)
 
 .PHONY: charts

@@ -79,13 +79,34 @@ func (p *Projector) Serving(ctx context.Context) (view.Serving, error) {
 // Begin makes the record of the first generation, with so many partitions, unless there is
 // a record, and returns the one that is there.
 func (p *Projector) Begin(ctx context.Context, partitions int) (view.Serving, error) {
-	first := view.Serving{Generation: view.Generation{Number: 1, Partitions: partitions}}
-	found, err := p.opts.Store.SetServing(ctx, view.Serving{}, first)
+	first, err := p.unused(ctx, partitions)
+	if err != nil {
+		return view.Serving{}, fmt.Errorf("first generation: %w", err)
+	}
+	found, err := p.opts.Store.SetServing(ctx, view.Serving{}, view.Serving{Generation: first})
 	if err != nil {
 		return view.Serving{}, fmt.Errorf("first generation: %w", err)
 	}
 	p.learn(found)
 	return found, nil
+}
+
+// unused is the first generation of which nothing is sealed. Where the store has lost its record
+// alone, views may be left of a generation that another one has taken over from: if the record
+// named it again they would be believed, although readers have seen more.
+func (p *Projector) unused(ctx context.Context, partitions int) (view.Generation, error) {
+	g := view.Generation{Number: 1, Partitions: partitions}
+	for n := 0; n < g.Partitions; n++ {
+		pos, _, err := p.opts.Store.Load(ctx, g, n, nil)
+		switch {
+		case errors.Is(err, ErrTorn): // as before the loss, nothing is known of it
+		case err != nil:
+			return g, err
+		case pos.Sealed():
+			g.Number, n = pos.Next+1, -1
+		}
+	}
+	return g, nil
 }
 
 func (p *Projector) learn(s view.Serving) {

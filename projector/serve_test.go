@@ -273,6 +273,25 @@ func (s *silent) Serving(ctx context.Context) (view.Serving, error) {
 	return s.Store.Serving(ctx)
 }
 
+// Where the record is lost while sealed views are left, those are not named again: readers have
+// seen more of the generation that took over from them.
+func TestFirstGenerationAfterSealedOnes(t *testing.T) {
+	f := newFixture(t)
+	for _, at := range []struct {
+		generation view.Generation
+		next       uint64
+	}{{view.Generation{Number: 1, Partitions: partitions}, 2}, {view.Generation{Number: 3, Partitions: partitions}, 6}} {
+		c := &projector.Commit{Generation: at.generation, Partition: partitions - 1, To: view.Position{Sequence: 7, Next: at.next}}
+		if got, err := f.store.Commit(t.Context(), c); err != nil || got != c.To {
+			t.Fatalf("seal: got %+v, %v", got, err)
+		}
+	}
+	want := view.Serving{Generation: view.Generation{Number: 7, Partitions: partitions}}
+	if got, err := f.Begin(t.Context(), partitions); err != nil || got != want {
+		t.Errorf("Begin: got %+v, %v; want %+v", got, err, want)
+	}
+}
+
 // The record has a shard of its own in a cluster. Without it partitions go on from their
 // positions, but none begins anew.
 func TestRecordCannotBeRead(t *testing.T) {

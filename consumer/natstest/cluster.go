@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,15 @@ import (
 type Cluster struct {
 	Nodes []*Node
 
-	tb testing.TB
+	tb      testing.TB
+	connect []nats.Option
+}
+
+// ClusterOptions are what a cluster has beside what every one has.
+type ClusterOptions struct {
+	Config  string        // added to each node's configuration file
+	Routes  string        // added to the file's block about the routes between nodes
+	Connect []nats.Option // with which JetStream connects
 }
 
 // Node is one server of a Cluster. Its name is "n" and its index, from 0 on.
@@ -43,7 +52,13 @@ type Node struct {
 // their own. Extra is added to each one's configuration file.
 func StartCluster(tb testing.TB, nodes int, extra string) *Cluster {
 	tb.Helper()
-	c := &Cluster{tb: tb}
+	return StartClusterWith(tb, nodes, ClusterOptions{Config: extra})
+}
+
+// StartClusterWith is StartCluster with options.
+func StartClusterWith(tb testing.TB, nodes int, o ClusterOptions) *Cluster {
+	tb.Helper()
+	c := &Cluster{tb: tb, connect: o.Connect}
 	binary := serverBinary(tb)
 	ports := freePorts(tb, 2*nodes)
 	var routes []string
@@ -61,10 +76,11 @@ server_name: %q
 listen: "%s:%d"
 max_payload: 1MB
 jetstream { store_dir: %q, max_mem: 256MB, max_file: 4GB }
-cluster { name: test, listen: "%s:%d", routes: [%s] }
+cluster { name: test, listen: "%s:%d", routes: [%s]
+%s }
 %s
 `, n.Name, clusterHost, ports[2*i], filepath.Join(dir, "store"),
-			clusterHost, ports[2*i+1], strings.Join(routes, ", "), extra)
+			clusterHost, ports[2*i+1], strings.Join(routes, ", "), o.Routes, o.Config)
 		if err := os.WriteFile(n.config, []byte(text), 0o600); err != nil {
 			tb.Fatal(err)
 		}
@@ -102,10 +118,10 @@ func (c *Cluster) Ready() {
 // JetStream opens a connection that reconnects for ever; its user closes it.
 func (c *Cluster) JetStream(opts ...nats.Option) jetstream.JetStream {
 	c.tb.Helper()
-	opts = append([]nats.Option{
+	opts = slices.Concat([]nats.Option{
 		nats.MaxReconnects(-1), nats.ReconnectWait(20 * time.Millisecond), nats.RetryOnFailedConnect(true),
 		nats.ErrorHandler(func(*nats.Conn, *nats.Subscription, error) {}),
-	}, opts...)
+	}, c.connect, opts)
 	nc, err := nats.Connect(c.URL(), opts...)
 	if err != nil {
 		c.tb.Fatal(err)

@@ -34,9 +34,10 @@ const (
 // password.
 func Dial(rawURL string) (redis.UniversalClient, error) { return DialTLS(rawURL, nil) }
 
-// DialTLS is Dial with the authorities to trust and the certificate to show; the server's
-// name is still the URL's. A URL without TLS is refused, as what was asked for would not
-// be had. Nil is Dial.
+// DialTLS is Dial with the authorities to trust and the certificate to show. A server's
+// certificate has to be for the address at which the server is reached: the URL's, or that
+// which the servers of a Cluster and Sentinels tell. A URL without TLS is refused, as what
+// was asked for would not be had. Nil is Dial.
 func DialTLS(rawURL string, config *tls.Config) (redis.UniversalClient, error) {
 	u, err := splitURL(rawURL)
 	if err == nil && config != nil && u.base != "rediss" {
@@ -87,7 +88,7 @@ func dialCluster(u *serverURL, config *tls.Config) (redis.UniversalClient, error
 	setDefault(&o.WriteTimeout, ioTimeout)
 	setDefault(&o.PoolTimeout, poolTimeout)
 	setDefault(&o.DialerRetries, 1)
-	o.TLSConfig = withTrust(o.TLSConfig, config)
+	o.TLSConfig = withTrust(ofMany(o.TLSConfig), config)
 	o.ContextTimeoutEnabled = true
 	o.DisableIdentity = true
 	o.MaintNotificationsConfig = noMaintenanceNotices()
@@ -109,10 +110,20 @@ func dialSentinel(u *serverURL, config *tls.Config) (redis.UniversalClient, erro
 	setDefault(&o.WriteTimeout, ioTimeout)
 	setDefault(&o.PoolTimeout, poolTimeout)
 	setDefault(&o.DialerRetries, 1)
-	o.TLSConfig = withTrust(o.TLSConfig, config)
+	o.TLSConfig = withTrust(ofMany(o.TLSConfig), config)
 	o.ContextTimeoutEnabled = true
 	o.DisableIdentity = true
 	return redis.NewFailoverClient(o), nil
+}
+
+// ofMany takes out the name that the servers' certificates have to be for: go-redis has put
+// the URL's first host there, and would want it of all others. Without it each connection
+// wants the address that it goes to.
+func ofMany(servers *tls.Config) *tls.Config {
+	if servers != nil {
+		servers.ServerName = ""
+	}
+	return servers
 }
 
 // withTrust adds authorities and certificates to what a URL says of TLS.

@@ -4,14 +4,18 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"math/big"
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/pinstatus/pinstatus/projector/redisstore"
 	"github.com/pinstatus/pinstatus/projector/storetest/redistest"
@@ -44,6 +48,40 @@ func TestDialTLS(t *testing.T) {
 	}
 	if err := ping("redis://127.0.0.1:" + port + "?max_retries=-1"); err == nil {
 		t.Error("a TLS server answered in the clear")
+	}
+}
+
+// Of the servers of a Cluster, and of Sentinels and what they watch, each has a certificate for
+// its own address: no name of the URL may be wanted of all.
+func TestServerNames(t *testing.T) {
+	for url, want := range map[string]string{
+		"rediss://r1:6380/1":                                     "r1",
+		"rediss://r1?skip_verify=true":                           "r1",
+		"rediss+cluster://r1,r2":                                 "",
+		"rediss+sentinel://s1,s2?master_name=m":                  "",
+		"rediss+sentinel://s1,s2?master_name=m&skip_verify=true": "",
+	} {
+		for name, trust := range map[string]*tls.Config{"the system's authorities": nil, "a private one": {RootCAs: x509.NewCertPool()}} {
+			c, err := redisstore.DialTLS(url, trust)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got *tls.Config
+			switch c := c.(type) {
+			case *redis.Client:
+				got = c.Options().TLSConfig
+			case *redis.ClusterClient:
+				got = c.Options().TLSConfig
+			}
+			if got == nil || got.ServerName != want {
+				t.Errorf("%s, %s: certificates are wanted for %+v, want %q", url, name, got, want)
+			} else if got.InsecureSkipVerify != strings.Contains(url, "skip_verify") {
+				t.Errorf("%s, %s: certificates are not looked at: %v", url, name, got.InsecureSkipVerify)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

@@ -176,9 +176,11 @@ func TestChaosCluster(t *testing.T) {
 			}
 			return func() {}
 		}},
-		{"scaled from 4 to 2 and back", func() func() {
-			f.scale(2)
-			f.spread(2)
+		{"scaled to 1, to 4 and to 2", func() func() {
+			for _, n := range []int{1, 4, 2} {
+				f.scale(n)
+				f.spread(n)
+			}
 			return func() { f.scale(4) }
 		}},
 	}

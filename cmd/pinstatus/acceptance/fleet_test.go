@@ -277,18 +277,42 @@ func (f *fleet) beyond(sequence uint64) {
 // beyond what it is now.
 func (f *fleet) notices(i int, metric string) (wait func()) {
 	f.tb.Helper()
+	grown := f.grown(i, metric)
+	return func() {
+		f.tb.Helper()
+		eventually(f.tb, metric+" grows", grown)
+	}
+}
+
+// grown returns what fails unless the metric has grown.
+func (f *fleet) grown(i int, metric string) func() error {
+	f.tb.Helper()
 	before, err := f.projectors[i].total(metric)
 	if err != nil {
 		f.tb.Fatal(err)
 	}
+	return func() error {
+		now, err := f.projectors[i].total(metric)
+		if err == nil && now <= before {
+			err = fmt.Errorf("%s is %v", metric, now)
+		}
+		return err
+	}
+}
+
+// noticesNATS returns what waits until a projector has noticed that it does not reach NATS: a
+// reading of the stream breaks off, or there is none, as it looks for NATS since the last time.
+func (f *fleet) noticesNATS(i int) (wait func()) {
+	f.tb.Helper()
+	brokeOff := f.grown(i, "pinstatus_consumer_restarts_total")
 	return func() {
 		f.tb.Helper()
-		eventually(f.tb, metric+" grows", func() error {
-			now, err := f.projectors[i].total(metric)
-			if err == nil && now <= before {
-				err = fmt.Errorf("it is %v", now)
+		eventually(f.tb, "the projector does not reach NATS", func() error {
+			a, err := fetch(f.tb.Context(), f.projectors[i].admin+"/readyz")
+			if err != nil || strings.Contains(a.body, "[-] nats: ") {
+				return err
 			}
-			return err
+			return brokeOff()
 		})
 	}
 }

@@ -2,8 +2,8 @@ package acceptance
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -23,9 +23,11 @@ func TestFlushAllHeals(t *testing.T) {
 	f.spread(2)
 	known := pinEvent("set", "acme", "known", "Parental")
 	f.broker.publish(known)
-	messages, published := burst(t, 12_000), 0
-	for _, events := range []int{3000, 6000, 12_000} {
-		f.broker.sendAll(messages[published:events])
+	messages, published := burst(t, *chaosEvents), 0
+	for _, events := range []int{*chaosEvents / 4, *chaosEvents / 2, *chaosEvents} {
+		for part := range slices.Chunk(messages[published:events], 5000) {
+			f.broker.sendAll(part)
+		}
 		published = events
 		o := newOracle(t, f.config, f.broker.stream(eventStream))
 		f.projected(o.last)
@@ -56,6 +58,6 @@ func TestFlushAllHeals(t *testing.T) {
 			t.Error("no answer was refused: nothing was tested")
 		}
 		o.check(t, f.queries[0].api)
-		t.Logf("%s events: whole again after %v, %d answers were 503", fmt.Sprint(events), took.Round(time.Millisecond), refused)
+		t.Logf("%d events: whole again after %v, %d answers were 503", events, took.Round(time.Millisecond), refused)
 	}
 }

@@ -91,7 +91,7 @@ func TestChaosNetwork(t *testing.T) {
 	faults := []fault{
 		{"cut from NATS", func() func() {
 			i := rng.IntN(3)
-			noticed := f.notices(i, "pinstatus_consumer_restarts_total")
+			noticed := f.noticesNATS(i)
 			mend := toNATS[i].cut()
 			noticed()
 			return mend
@@ -103,7 +103,7 @@ func TestChaosNetwork(t *testing.T) {
 		}},
 		{"NATS swallows", func() func() {
 			i := rng.IntN(3)
-			noticed := f.notices(i, "pinstatus_consumer_restarts_total")
+			noticed := f.noticesNATS(i)
 			cure := toNATS[i].poison("timeout", `{"timeout":0}`)
 			noticed()
 			return cure
@@ -115,9 +115,15 @@ func TestChaosNetwork(t *testing.T) {
 			noticed()
 			return cure
 		}},
-		{"slow Redis", func() func() { return toRedis[rng.IntN(3)].poison("latency", `{"latency":40,"jitter":30}`) }},
+		{"slow Redis", func() func() {
+			cure := toRedis[rng.IntN(3)].poison("latency", `{"latency":40,"jitter":30}`)
+			f.projected(f.furthest())
+			return cure
+		}},
 		{"chopped NATS", func() func() {
-			return toNATS[rng.IntN(3)].poison("slicer", `{"average_size":700,"size_variation":600,"delay":10}`)
+			cure := toNATS[rng.IntN(3)].poison("slicer", `{"average_size":700,"size_variation":600,"delay":10}`)
+			f.projected(f.furthest())
+			return cure
 		}},
 		{"FLUSHALL", func() func() { redis.Do("FLUSHALL"); return func() {} }},
 		{"SCRIPT FLUSH", func() func() { redis.Do("SCRIPT", "FLUSH"); return func() {} }},

@@ -47,8 +47,14 @@ func (a *authority) issue() pair {
 
 func (a *authority) issueUntil(end time.Time) pair {
 	a.tb.Helper()
+	return a.issueFor(end, net.IPv4(127, 0, 0, 1), net.IPv4(127, 0, 0, 3))
+}
+
+// issueFor issues a certificate for a server at these addresses, and for clients.
+func (a *authority) issueFor(end time.Time, at ...net.IP) pair {
+	a.tb.Helper()
 	_, _, files := a.sign(&x509.Certificate{
-		Subject: pkix.Name{CommonName: "pinstatus"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv4(127, 0, 0, 3)},
+		Subject: pkix.Name{CommonName: "pinstatus"}, IPAddresses: at,
 		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth},
 		NotBefore: end.Add(-24 * time.Hour), NotAfter: end,
 	})

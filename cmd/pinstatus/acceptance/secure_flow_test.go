@@ -17,9 +17,11 @@ import (
 // guarded is servers that know their users, and let each do no more than it has to.
 type guarded struct {
 	config  *config                      // of the tenant demo
+	apply   []string                     // flags with which the streams are made
 	nats    func(user string) []string   // flags with which a user reaches NATS
 	redis   func(user string) []string   // and Redis
 	gateway func(user string) *nats.Conn // a publisher's connection
+	shaken  func()                       // what befalls the servers in the end; may be nil
 }
 
 // works has everybody do what they are there for: an operator makes the streams, gateways
@@ -27,7 +29,7 @@ type guarded struct {
 // tools look after it all. Nobody is refused anything.
 func (g *guarded) works(t *testing.T) {
 	t.Helper()
-	succeeds(t, append([]string{"streams", "apply", "--partitions", "8"}, g.nats("operator")...)...)
+	succeeds(t, slices.Concat([]string{"streams", "apply", "--partitions", "8"}, g.apply, g.nats("operator"))...)
 	projectors := []*process{g.start(t, "project", "projector"), g.start(t, "project", "projector")}
 	q := g.start(t, "query", "query", "--http-addr", "127.0.0.1:0")
 	for _, p := range append(projectors, q) {
@@ -71,6 +73,15 @@ func (g *guarded) works(t *testing.T) {
 	}
 
 	g.tools(t)
+	another := g.start(t, "project", "projector").ready()
+	another.measures(`pinstatus_dead_letters{reason="malformed"}`, 1) // which it has read
+	projectors = append(projectors, another)
+	if g.shaken != nil {
+		g.shaken()
+		pins.publish(pinEvent("set", "demo", "carol", "Parental"))
+		becomes(t, "carol's PIN", func() (answer, error) { return q.userPIN(t.Context(), "demo", "carol", 0) }, http.StatusOK, "")
+		succeeds(t, g.tool("verify", "--config", g.config.file)...)
+	}
 	g.tell(t, append(projectors, q))
 }
 

@@ -54,17 +54,21 @@ func (a *authority) mutual(own pair) string {
 // seeds are the files of NKey seeds, by the names of users.
 type seeds map[string]string
 
-// exampleWithNKeys is the configuration of the example deployment, whose users have NKeys in
-// the place of passwords.
+// exampleWithNKeys is the part of the example deployment's configuration that is about users,
+// who have NKeys in the place of passwords.
 func exampleWithNKeys(tb testing.TB) (configuration string, files seeds) {
 	tb.Helper()
 	example, err := os.ReadFile("../../../deploy/nats/nats.conf")
 	if err != nil {
 		tb.Fatal(err)
 	}
+	_, users, found := strings.Cut(string(example), "\naccounts {")
+	if !found {
+		tb.Fatal("the example has no accounts")
+	}
 	files = seeds{}
 	user := regexp.MustCompile(`user: (\S+)\s+password: \$\w+`)
-	configuration = user.ReplaceAllStringFunc(string(example), func(found string) string {
+	configuration = user.ReplaceAllStringFunc("\naccounts {"+users, func(found string) string {
 		name := user.FindStringSubmatch(found)[1]
 		pub, seed := newKey(tb, nkeys.CreateUser)
 		files[name] = filepath.Join(tb.TempDir(), name+".nk")
@@ -125,6 +129,14 @@ type operatorMode struct {
 
 func startOperatorMode(tb testing.TB) *operatorMode {
 	tb.Helper()
+	m, configuration := newOperatorMode(tb)
+	m.url = startNATS(tb, configuration)
+	return m
+}
+
+// newOperatorMode makes the configuration of servers that have not been started.
+func newOperatorMode(tb testing.TB) (m *operatorMode, configuration string) {
+	tb.Helper()
 	operator, operatorSeed := newKey(tb, nkeys.CreateOperator)
 	account, accountSeed := newKey(tb, nkeys.CreateAccount)
 	system, _ := newKey(tb, nkeys.CreateAccount)
@@ -133,9 +145,9 @@ func startOperatorMode(tb testing.TB) *operatorMode {
 	o, s, a := jwt.NewOperatorClaims(operator), jwt.NewAccountClaims(system), jwt.NewAccountClaims(account)
 	o.SystemAccount = system
 	a.Limits.JetStreamLimits = jwt.JetStreamLimits{DiskStorage: jwt.NoLimit, MemoryStorage: jwt.NoLimit, Streams: jwt.NoLimit, Consumer: jwt.NoLimit}
-	url := startNATS(tb, fmt.Sprintf("operator: %s\nsystem_account: %s\nresolver: MEMORY\nresolver_preload: {\n%s: %s\n%s: %s\n}\n",
-		encode(tb, o, byOperator), system, system, encode(tb, s, byOperator), account, encode(tb, a, byOperator)))
-	return &operatorMode{url, tb, account, byAccount}
+	configuration = fmt.Sprintf("operator: %s\nsystem_account: %s\nresolver: MEMORY\nresolver_preload: {\n%s: %s\n%s: %s\n}\n",
+		encode(tb, o, byOperator), system, system, encode(tb, s, byOperator), account, encode(tb, a, byOperator))
+	return &operatorMode{tb: tb, account: account, signer: byAccount}, configuration
 }
 
 func keyPair(tb testing.TB, seed []byte) nkeys.KeyPair {
@@ -172,6 +184,17 @@ func (m *operatorMode) credentials(name string, end time.Time, publish, subscrib
 	return file
 }
 
+// everybody makes the users of the example deployment, and returns their credentials files.
+func (m *operatorMode) everybody() (files map[string]string) {
+	m.tb.Helper()
+	files = map[string]string{}
+	for _, user := range []string{"operator", "projector", "query", "sms-gateway", "pin-service"} {
+		publish, subscribe := permissions(m.tb, user)
+		files[user] = m.credentials(user, time.Now().Add(time.Hour), publish, subscribe)
+	}
+	return files
+}
+
 // permissions are those of a user in the example deployment.
 func permissions(tb testing.TB, user string) (publish, subscribe []string) {
 	tb.Helper()
@@ -206,11 +229,7 @@ func permissions(tb testing.TB, user string) (publish, subscribe []string) {
 func TestNATSOperatorModeAndCredentials(t *testing.T) {
 	t.Parallel()
 	m, redis := startOperatorMode(t), redistest.Start(t)
-	files := map[string]string{}
-	for _, user := range []string{"operator", "projector", "query", "sms-gateway", "pin-service"} {
-		publish, subscribe := permissions(t, user)
-		files[user] = m.credentials(user, time.Now().Add(time.Hour), publish, subscribe)
-	}
+	files := m.everybody()
 	g := &guarded{
 		config:  newConfig(t, tenant{ID: "demo"}),
 		nats:    func(user string) []string { return []string{"--nats-url", m.url, "--nats-creds", files[user]} },

@@ -4,10 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
@@ -109,51 +107,5 @@ func TestRedisMutualTLSAndUsers(t *testing.T) {
 	g.works(t)
 	for _, denial := range r.denials(t) {
 		t.Errorf("Redis refused something: %v", denial)
-	}
-}
-
-// inCluster is what everybody may do besides in a Redis Cluster: learn where the slots are.
-const inCluster = "+cluster|slots"
-
-// In a Redis Cluster each shard has its own list of users, and they need no more than to learn
-// where the slots are; the tools, to find views, the nodes as well.
-func TestRedisClusterUsers(t *testing.T) {
-	t.Parallel()
-	broker, cluster := natstest.Start(t), redistest.StartCluster(t, 3)
-	example, err := os.ReadFile("../../../deploy/redis/users.acl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(example)) {
-		rule := strings.Fields(line) // user, name, what the user may
-		switch rule[1] {
-		case "projector", "query":
-			rule = append(rule, inCluster)
-		case "tools":
-			rule = append(rule, inCluster, "+cluster|nodes")
-		default:
-			continue // the test itself is the default user
-		}
-		for _, shard := range cluster.Shards {
-			args := []any{"ACL", "SETUSER"}
-			for _, word := range rule[1:] {
-				args = append(args, word)
-			}
-			shard.Do(args...)
-		}
-	}
-	g := &guarded{
-		config: newConfig(t, tenant{ID: "demo"}),
-		nats:   func(string) []string { return []string{"--nats-url", broker.URL()} },
-		redis: func(user string) []string {
-			return []string{"--redis-url", fmt.Sprintf("redis+cluster://%s:dev-%s@%s", user, user, strings.Join(cluster.Addrs, ","))}
-		},
-		gateway: func(string) *nats.Conn { return broker.Connect() },
-	}
-	g.works(t)
-	for _, shard := range cluster.Shards {
-		if denials, _ := shard.Do("ACL", "LOG", 128).([]any); len(denials) > 0 {
-			t.Errorf("%s refused something: %v", shard.Addr, denials)
-		}
 	}
 }

@@ -1,6 +1,7 @@
 package redistest
 
 import (
+	"slices"
 	"strings"
 	"testing"
 )
@@ -18,11 +19,23 @@ type Cluster struct {
 // StartCluster runs a Redis Cluster until the test ends.
 func StartCluster(tb testing.TB, shards int, args ...string) *Cluster {
 	tb.Helper()
+	return startCluster(shards, func() *Server { return startClusterTCP(tb, args) })
+}
+
+// startClusterTCP starts what may become a member of a Cluster.
+func startClusterTCP(tb testing.TB, args []string) *Server {
+	tb.Helper()
+	return startTCP(tb, freeClusterPort(tb), slices.Concat(clusterArgs(), args))
+}
+
+func clusterArgs() []string {
+	return []string{"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0"}
+}
+
+func startCluster(shards int, start func() *Server) *Cluster {
 	c := &Cluster{Shards: make([]*Server, shards)}
 	for i := range shards {
-		c.Shards[i] = startTCP(tb, freeClusterPort(tb), append([]string{
-			"--cluster-enabled", "yes", "--cluster-node-timeout", "2000",
-		}, args...))
+		c.Shards[i] = start()
 	}
 	for i, s := range c.Shards {
 		// Not CLUSTER ADDSLOTSRANGE, which Redis has from 7.0 on.

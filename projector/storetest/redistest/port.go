@@ -9,7 +9,12 @@ import (
 // freePort is a TCP port of the loopback interface that nobody listened on a moment ago.
 func freePort(tb testing.TB) string {
 	tb.Helper()
-	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	return freePortOf(tb, "127.0.0.1")
+}
+
+func freePortOf(tb testing.TB, host string) string {
+	tb.Helper()
+	l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
 		tb.Fatalf("redistest: %v", err)
 	}
@@ -28,8 +33,13 @@ const busOffset = 10000
 // freeClusterPort is a free port whose bus port is free too.
 func freeClusterPort(tb testing.TB) string {
 	tb.Helper()
+	return freeClusterPortOf(tb, "127.0.0.1")
+}
+
+func freeClusterPortOf(tb testing.TB, host string) string {
+	tb.Helper()
 	for range 1000 {
-		port := freePort(tb)
+		port := freePortOf(tb, host)
 		n, err := strconv.Atoi(port)
 		if err != nil {
 			tb.Fatalf("redistest: %v", err)
@@ -37,7 +47,7 @@ func freeClusterPort(tb testing.TB) string {
 		if n+busOffset > 65535 {
 			continue
 		}
-		l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:"+strconv.Itoa(n+busOffset))
+		l, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", net.JoinHostPort(host, strconv.Itoa(n+busOffset)))
 		if err != nil {
 			continue
 		}

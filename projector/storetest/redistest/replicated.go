@@ -18,11 +18,13 @@ type Replicated struct {
 // ends.
 func StartReplicated(tb testing.TB, shards int, args ...string) *Replicated {
 	tb.Helper()
-	c := &Replicated{Cluster: StartCluster(tb, shards, args...)}
+	return startReplicated(shards, func() *Server { return startClusterTCP(tb, args) })
+}
+
+func startReplicated(shards int, start func() *Server) *Replicated {
+	c := &Replicated{Cluster: startCluster(shards, start)}
 	for _, primary := range c.Shards {
-		replica := startTCP(tb, freeClusterPort(tb), append([]string{
-			"--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--repl-diskless-sync-delay", "0",
-		}, args...))
+		replica := start()
 		c.Replicas = append(c.Replicas, replica)
 		c.Addrs = append(c.Addrs, replica.Addr)
 		host, port, _ := strings.Cut(c.Shards[0].Addr, ":")
@@ -72,7 +74,7 @@ func (c *Cluster) MoveSlot(slot int, from, to *Server) {
 		if len(keys) == 0 {
 			break
 		}
-		from.Do(append([]any{"MIGRATE", host, port, "", 0, 5000, "KEYS"}, keys...)...)
+		from.Do(slices.Concat([]any{"MIGRATE", host, port, "", 0, 5000}, to.credentials(), []any{"KEYS"}, keys)...)
 	}
 	for _, s := range append([]*Server{to, from}, c.Shards...) {
 		_, _ = s.try("CLUSTER", "SETSLOT", slot, "NODE", toID) // a replica refuses

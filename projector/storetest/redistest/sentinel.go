@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,22 +21,31 @@ type Sentinel struct {
 // ends.
 func StartSentinel(tb testing.TB, args ...string) *Sentinel {
 	tb.Helper()
-	primary := StartTCP(tb, args...)
-	host, port, _ := strings.Cut(primary.Addr, ":")
-	replica := StartTCP(tb, append([]string{"--replicaof", host, port, "--repl-diskless-sync-delay", "0"}, args...)...)
+	port := freePort(tb)
+	return watch(
+		&Server{URL: "redis://127.0.0.1:" + port, Network: "tcp", Addr: "127.0.0.1:" + port, tb: tb, dir: tempDir(tb)},
+		func(more ...string) *Server { return StartTCP(tb, slices.Concat(more, args)...) },
+		"port "+port+"\nbind 127.0.0.1\n", "",
+	)
+}
 
-	sentinelPort := freePort(tb)
-	addr := "127.0.0.1:" + sentinelPort
+// watch starts a primary and a replica, and makes of a server that has not been started their
+// Sentinel. Its configuration begins with what is given, and ends with what says more of the
+// primary.
+func watch(server *Server, start func(more ...string) *Server, begin, end string) *Sentinel {
+	server.tb.Helper()
+	primary := start()
+	host, port, _ := strings.Cut(primary.Addr, ":")
+	replica := start("--replicaof", host, port, "--repl-diskless-sync-delay", "0")
 	s := &Sentinel{
-		URL:     "redis+sentinel://" + addr + "?master_name=mymaster",
-		Primary: primary, Replica: replica,
-		Server: &Server{URL: "redis://" + addr, Network: "tcp", Addr: addr, tb: tb, dir: tempDir(tb)},
+		URL:     "redis+sentinel://" + server.Addr + "?master_name=mymaster",
+		Primary: primary, Replica: replica, Server: server,
 	}
 	conf := filepath.Join(s.dir, "sentinel.conf")
-	text := fmt.Sprintf("port %s\nbind 127.0.0.1\nsentinel monitor mymaster %s %s 1\n"+
-		"sentinel down-after-milliseconds mymaster 500\nsentinel failover-timeout mymaster 5000\n", sentinelPort, host, port)
+	text := fmt.Sprintf("%ssentinel monitor mymaster %s %s 1\nsentinel down-after-milliseconds mymaster 500\n"+
+		"sentinel failover-timeout mymaster 5000\n%s", begin, host, port, end)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		tb.Fatalf("redistest: %v", err)
+		s.tb.Fatalf("redistest: %v", err)
 	}
 	s.command = []string{conf, "--sentinel"}
 	s.launch()

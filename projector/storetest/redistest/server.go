@@ -3,6 +3,7 @@ package redistest
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"os"
@@ -30,6 +31,7 @@ type Server struct {
 	Addr    string // path of the socket, or host:port
 
 	tb      testing.TB
+	secure  *Secure // nil if everybody may come in
 	dir     string
 	command []string // arguments of the server
 
@@ -135,7 +137,7 @@ func (s *Server) waitReady(proc *child.Process) {
 func (s *Server) ping() error {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, s.Network, s.Addr)
+	conn, err := s.dial(ctx)
 	if err != nil {
 		return err
 	}
@@ -153,13 +155,24 @@ func (s *Server) ping() error {
 	return err
 }
 
+func (s *Server) dial(ctx context.Context) (net.Conn, error) {
+	if s.secure != nil {
+		return (&tls.Dialer{Config: s.secure.Client}).DialContext(ctx, s.Network, s.Addr)
+	}
+	return new(net.Dialer).DialContext(ctx, s.Network, s.Addr)
+}
+
 // Client is a plain client of the server. Who asks for it closes it.
 func (s *Server) Client() *redis.Client {
-	return redis.NewClient(&redis.Options{
+	opts := &redis.Options{
 		Network: s.Network, Addr: s.Addr,
 		ContextTimeoutEnabled: true, DisableIdentity: true, MaxRetries: -1,
 		DialerRetries: 1,
-	})
+	}
+	if s.secure != nil {
+		opts.TLSConfig, opts.Username, opts.Password = s.secure.Client, s.secure.Tester.User, s.secure.Tester.Password
+	}
+	return redis.NewClient(opts)
 }
 
 // Do runs one command and fails the test if it fails.
