@@ -35,17 +35,17 @@ func missing(info *jetstream.StreamInfo) (uint64, error) {
 // for than was announced.
 func Account(ctx context.Context, js jetstream.JetStream, removed uint64) error {
 	a := &api{js: js, stream: EventStream}
-	return a.account(ctx, func(*jetstream.StreamInfo) (uint64, error) { return removed, nil })
+	return a.account(ctx, func(*jetstream.StreamInfo) (uint64, error) { return removed, nil }, metadataErased)
 }
 
 // acceptDeletions accounts for all messages that are missing.
 func acceptDeletions(ctx context.Context, js jetstream.JetStream) error {
 	a := &api{js: js, stream: EventStream}
-	return a.account(ctx, missing)
+	return a.account(ctx, missing, metadataErased, metadataAccepted)
 }
 
-// account adds what more finds, and nothing if that is nothing.
-func (a *api) account(ctx context.Context, more func(*jetstream.StreamInfo) (uint64, error)) error {
+// account adds what more finds to numbers of the metadata, and nothing if that is nothing.
+func (a *api) account(ctx context.Context, more func(*jetstream.StreamInfo) (uint64, error), names ...string) error {
 	info, err := a.info(ctx)
 	if err != nil {
 		return err
@@ -62,11 +62,14 @@ func (a *api) account(ctx context.Context, more func(*jetstream.StreamInfo) (uin
 	} else if uniform == unsettled {
 		return refuse(errUnsettled)
 	}
-	erased, err := metadataNumber(&info.Config, metadataErased, 0)
-	if err != nil {
-		return err
+	want := info.Config
+	for _, name := range names {
+		before, err := metadataNumber(&info.Config, name, 0)
+		if err != nil {
+			return err
+		}
+		want = withMetadata(want, name, before+removed)
 	}
-	want := withMetadata(info.Config, metadataErased, erased+removed)
 	if err := update(ctx, a.js, info, want); err != nil {
 		return refuse(err)
 	}

@@ -68,6 +68,10 @@ type Stream struct {
 	// deleted one by one, or purged.
 	Missing uint64
 
+	// Accepted is the number of messages that were missing when an operator accepted that: what
+	// is made from the stream's start does not know what they told.
+	Accepted uint64
+
 	// Uniform is the sequence from which on every message is stored under the partition that
 	// belongs to Partitions; before it the number of partitions was another.
 	Uniform uint64

@@ -154,6 +154,9 @@ func (a *api) describe(ctx context.Context) (Stream, error) {
 		return Stream{}, err
 	}
 	s.Trimmed = s.Missing > 0
+	if s.Accepted, err = metadataNumber(&info.Config, metadataAccepted, 0); err != nil {
+		return Stream{}, err
+	}
 	if info.State.Msgs > 0 {
 		m, err := a.newest(ctx, info.State.LastSeq)
 		if err != nil {

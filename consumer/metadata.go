@@ -16,6 +16,8 @@ const (
 	// metadataErased is the number of messages that erasures have removed, and deletions that
 	// an operator has accepted; 0 if absent. It is raised before the messages go.
 	metadataErased = "pinstatus.erased"
+	// metadataAccepted is how many of these an operator has accepted; 0 if absent.
+	metadataAccepted = "pinstatus.accepted"
 )
 
 // metadataNumber reads a number out of a stream's metadata.

@@ -158,6 +158,10 @@ func TestMissingAndAccounted(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("purge accepted", 0)
+	s, err := Describe(t.Context(), js)
+	if err != nil || s.Accepted != 97 || s.Trimmed { // three more were announced
+		t.Errorf("%+v, %v; want 97 accepted", s, err)
+	}
 }
 
 // Messages that go while the stream is read are an alarm, and none to stop at.

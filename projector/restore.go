@@ -48,7 +48,7 @@ func (pt *partition) begin(ctx context.Context, found view.Position, s consumer.
 	if err != nil {
 		return found, found, err
 	}
-	if snapshot != nil && !s.Trimmed && snapshot.Generation() != pt.generation.Number {
+	if snapshot != nil && !s.Trimmed && s.Accepted == 0 && snapshot.Generation() != pt.generation.Number {
 		// A rebuild may have made this generation because those views were not right. The
 		// stream can make all of it again.
 		pt.projector.opts.Log.Info("the snapshot is of another generation: filling the views from the stream's start",

@@ -290,17 +290,29 @@ func TestSnapshotsOfNoUse(t *testing.T) {
 // A snapshot of a generation that a rebuild has followed would bring back what that has put
 // right: it is for streams that cannot make the views anew.
 func TestSnapshotOfAnotherGeneration(t *testing.T) {
-	for _, trimmed := range []bool{false, true} {
-		f, _ := photographed(t, 9)
-		f.snapshots().snapshot.generation = generation.Number + 1
-		f.stream.Trimmed = trimmed
-		positions, err := f.Open(t.Context(), f.stream, []int{2})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if restored := positions[0] > 0; restored != trimmed {
-			t.Errorf("stream that lacks its start: %v; begun at %d", trimmed, positions[0])
-		}
+	tests := []struct {
+		name     string
+		trimmed  bool
+		accepted uint64
+		want     bool
+	}{
+		{"the stream has all", false, 0, false},
+		{"it lacks its start", true, 0, true},
+		{"it lacks its start, which was accepted", false, 7, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f, _ := photographed(t, 9)
+			f.snapshots().snapshot.generation = generation.Number + 1
+			f.stream.Trimmed, f.stream.Accepted = tt.trimmed, tt.accepted
+			positions, err := f.Open(t.Context(), f.stream, []int{2})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if restored := positions[0] > 0; restored != tt.want {
+				t.Errorf("begun at %d, want it restored: %v", positions[0], tt.want)
+			}
+		})
 	}
 }
 

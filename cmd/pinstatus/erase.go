@@ -18,6 +18,7 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer/erase"
 	"github.com/pinstatus/pinstatus/consumer/event"
+	"github.com/pinstatus/pinstatus/projector/patience"
 	"github.com/pinstatus/pinstatus/projector/snapshot"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
@@ -93,13 +94,19 @@ func (o *eraseOptions) run(cmd *cobra.Command, kind erase.Kind, ids []string) er
 		return err
 	}
 	defer t.close()
-	e, err := erase.New(erase.Options{
-		JetStream: t.jetStream, Positions: t.positions, Snapshots: o.shelf(), Wait: o.wait,
+	log, err := (&options{logLevel: "warn", logFormat: formatConsole}).logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	erasing := &erasing{options: o, tool: t, out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr(), progress: newLive(cmd.ErrOrStderr())}
+	defer erasing.progress.done()
+	erasing.patience = &patience.Patience{Log: log, Tell: erasing.tellWait}
+	erasing.eraser, err = erase.New(erase.Options{
+		JetStream: t.jetStream, Positions: t.positions, Snapshots: o.shelf(), Wait: o.wait, Try: erasing.patience.Do,
 	})
 	if err != nil {
 		return err
 	}
-	erasing := &erasing{options: o, tool: t, eraser: e, out: cmd.OutOrStdout(), errOut: cmd.ErrOrStderr()}
 	batch := make([]erase.Key, 0, eraseAtATime)
 	flush := func() error {
 		defer func() { batch = batch[:0] }()
@@ -157,8 +164,8 @@ type erasing struct {
 	tool        *tool
 	eraser      *erase.Eraser
 	out, errOut io.Writer
-
-	told time.Time // when progress was told last
+	progress    *live
+	patience    *patience.Patience
 }
 
 func (e *erasing) erase(ctx context.Context, keys []erase.Key) error {
@@ -166,12 +173,17 @@ func (e *erasing) erase(ctx context.Context, keys []erase.Key) error {
 		return nil
 	}
 	fmt.Fprintf(e.errOut, "erasing %d %s of tenant %s: views, events and dead letters\n", len(keys), plural(len(keys), keys[0].Kind.String()), e.options.tenant)
-	e.told = time.Now() // most waits are over before they are worth a line
 	results, err := e.eraser.Erase(ctx, keys, e.tell)
+	e.progress.done()
+	var lookErr error
 	for i := range results {
-		others, lookErr := e.otherViews(ctx, &results[i])
-		err = errors.Join(err, lookErr, e.print(&results[i], others))
+		var others []uint64
+		if lookErr == nil { // else it would fail again
+			others, lookErr = e.otherViews(ctx, &results[i])
+		}
+		err = errors.Join(err, e.print(&results[i], others))
 	}
+	err = errors.Join(err, lookErr)
 	var wrong *event.Error
 	var refused *erase.LetterError
 	if err == nil || errors.As(err, &wrong) || errors.As(err, &refused) {
@@ -180,29 +192,39 @@ func (e *erasing) erase(ctx context.Context, keys []erase.Key) error {
 	return fmt.Errorf("%w: run the command again", err)
 }
 
-// tell tells of steps that take long, about once a second.
+// tell tells how far it is.
 func (e *erasing) tell(p erase.Progress) {
-	if now := time.Now(); p.Step == erase.Waiting || p.Step == erase.Deleting {
-		if now.Sub(e.told) < time.Second {
-			return
-		}
-		e.told = now
-	}
 	switch p.Step {
 	case erase.Waiting:
-		fmt.Fprintf(e.errOut, "waiting for event %d: the views stand at %d\n", p.Sequence, p.Position)
+		e.progress.show("waiting for event %d: the views stand at %d", p.Sequence, p.Position)
 	case erase.Searching:
-		fmt.Fprintln(e.errOut, "erased from the views; looking for events and dead letters")
+		e.progress.say("erased from the views; looking for events and dead letters")
 	case erase.Deleting:
-		fmt.Fprintf(e.errOut, "deleted %d of %d events and dead letters\n", p.Done, p.Of)
+		e.progress.show("deleted %d of %d events and dead letters", p.Done, p.Of)
 	}
 }
 
-// otherViews names generations beside the serving one that hold a view of the key.
-func (e *erasing) otherViews(ctx context.Context, r *erase.Result) ([]uint64, error) {
+// tellWait tells why is being waited.
+func (e *erasing) tellWait(why error) {
+	if why != nil {
+		e.progress.show("waiting: %v", why)
+	}
+}
+
+// otherViews names generations beside the serving one that hold a view of the key. While the
+// store is away it waits.
+func (e *erasing) otherViews(ctx context.Context, r *erase.Result) (found []uint64, err error) {
 	if e.tool.views == nil {
 		return nil, nil
 	}
+	err = e.patience.Do(ctx, func() (err error) {
+		found, err = e.lookAtOthers(ctx, r)
+		return err
+	})
+	return found, err
+}
+
+func (e *erasing) lookAtOthers(ctx context.Context, r *erase.Result) ([]uint64, error) {
 	serving, err := e.tool.views.Serving(ctx)
 	if err != nil {
 		return nil, err

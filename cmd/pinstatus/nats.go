@@ -70,7 +70,9 @@ func (o *options) jetStream() (jetstream.JetStream, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	nc, err := nats.Connect(list, append(secured, nats.Name("pinstatus"), nats.Timeout(5*time.Second))...)
+	nc, err := nats.Connect(list, append(secured, nats.Name("pinstatus"), nats.Timeout(5*time.Second),
+		// How long a server may be away meanwhile is for the command to say.
+		nats.MaxReconnects(-1), nats.ReconnectWait(250*time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, 500*time.Millisecond))...)
 	switch {
 	case errors.Is(err, nats.ErrNoServers):
 		return nil, nil, &notConnected{fmt.Errorf("no NATS server answers at %s (--nats-url)", redacted(all))}

@@ -40,7 +40,8 @@ one, and out of views that are damaged or of another stream.
 
 It can be interrupted at any time, and goes on where it was when it is run again; --abort
 gives it up and drops what it made. Only while the last events are brought over, for a moment,
-an interruption waits. Once the new views serve, only the old ones are left to be dropped, after
+an interruption waits. NATS and Redis may be away meanwhile: it says so, waits for up to ten
+minutes, and goes on. Once the new views serve, only the old ones are left to be dropped, after
 --grace: if that is interrupted, the next rebuild drops them, does no more, and exits with 1.
 
 If partitions, policy and codec stay as they are, the new views must be equal to the old
@@ -140,6 +141,10 @@ func tellRebuild(out io.Writer, progress *live, r *rebuild.Options) {
 		fmt.Fprint(out, d)
 	}
 	r.Progress = func(p rebuild.Progress) {
+		if p.Waiting != nil {
+			progress.show("%s: waiting: %v", p.Step, p.Waiting)
+			return
+		}
 		if p.Step == rebuild.StepCompare {
 			progress.show("%d views compared", p.Views)
 			return

@@ -19,6 +19,7 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector/fold"
+	"github.com/pinstatus/pinstatus/projector/patience"
 	"github.com/pinstatus/pinstatus/projector/snapshot"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
@@ -52,7 +53,8 @@ func newSnapshotSave() *cobra.Command {
 		Long: `Save all views of the serving generation, with the places in the event stream up to which
 they are whole, to a new file, or in the place of one that is there. Nothing is changed in
 Redis, and nothing has to stop. The file is whole or not there; until then its folder needs
-room for twice its size. It holds personal data, and only its owner may read it.
+room for twice its size. It holds personal data, and only its owner may read it. NATS and Redis
+may be away meanwhile, for up to ten minutes.
 
 Where a folder is given, which has to be there, the file is named by its time and ends in
 ` + snapshot.Extension + `, and all but the newest --keep of the files that were named so are removed.
@@ -75,7 +77,11 @@ func (o *saveOptions) run(cmd *cobra.Command, path string) error {
 	if o.keep < 1 {
 		return fmt.Errorf("--keep: %d is not 1 or more", o.keep)
 	}
-	source := snapshot.Source{Log: zap.NewNop()}
+	log, err := (&options{logLevel: "warn", logFormat: formatConsole}).logger(cmd.ErrOrStderr())
+	if err != nil {
+		return err
+	}
+	source := snapshot.Source{Log: log, Wait: patience.Default}
 	if o.config != "" {
 		policy, err := o.policy()
 		if err != nil {
@@ -93,12 +99,22 @@ func (o *saveOptions) run(cmd *cobra.Command, path string) error {
 	defer b.close()
 	source.Store, source.Events = b.views, snapshot.JetStream(b.jetStream)
 	fmt.Fprintf(cmd.ErrOrStderr(), "saving all views to %s\n", printable(path))
+	progress := newLive(cmd.ErrOrStderr())
+	defer progress.done()
+	source.Waiting = func(why error) {
+		if why == nil {
+			progress.done()
+			return
+		}
+		progress.show("waiting: %v", why)
+	}
 	var info *snapshot.Info
 	if isFolder(path) {
-		info, err = snapshot.NewDir(path, zap.NewNop()).Save(cmd.Context(), source, o.keep)
+		info, err = snapshot.NewDir(path, log).Save(cmd.Context(), source, o.keep)
 	} else {
 		info, err = snapshot.Save(cmd.Context(), source, path)
 	}
+	progress.done()
 	switch {
 	case err != nil:
 		return err

@@ -45,6 +45,8 @@ What does not fit into --memory is folded in several passes, each of which reads
 The policy is that of --config: it has to be the projectors'. Views that were folded under
 an earlier policy may differ for that reason alone, which is said where it may be.
 
+NATS and Redis may be away meanwhile, for up to ten minutes: it waits, and goes on.
+
 A stream that does not hold its whole history can only be compared from a snapshot on
 (--snapshot-dir).
 
@@ -121,6 +123,10 @@ func (o *verifyOptions) audit(cmd *cobra.Command) (*audit.Report, error) {
 	if !o.json {
 		progress.say("folding the stream again, and comparing the views in Redis with it; nothing is changed")
 		a.Progress = func(p audit.Progress) {
+			if p.Waiting != nil {
+				progress.show("pass %d of %d: waiting: %v", p.Pass, p.Passes, p.Waiting)
+				return
+			}
 			progress.show("pass %d of %d: folded %d of %d, %d views compared", p.Pass, p.Passes, p.Folded, p.To, p.Views)
 		}
 	}

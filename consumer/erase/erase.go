@@ -37,6 +37,10 @@ type Options struct {
 	// What is being deleted is not cut off by it.
 	Wait time.Duration
 
+	// Try makes a call to the broker, and may make it again where it fails, as while the broker is
+	// away: what it is given is safe to repeat. It is made once if nil.
+	Try func(ctx context.Context, call func() error) error
+
 	Now func() time.Time // this machine's clock; time.Now if nil
 }
 
@@ -51,6 +55,9 @@ func (o *Options) validate() error {
 		o.Account = func(ctx context.Context, messages uint64) error {
 			return consumer.Account(ctx, o.JetStream, messages)
 		}
+	}
+	if o.Try == nil {
+		o.Try = func(_ context.Context, call func() error) error { return call() }
 	}
 	if o.Now == nil {
 		o.Now = time.Now
@@ -135,7 +142,11 @@ func (e *Eraser) Erase(ctx context.Context, of []Key, tell func(Progress)) ([]Re
 	}
 	results := make([]Result, len(of))
 	for i, k := range of {
-		sequence, err := e.publish(ctx, erasing[i])
+		var sequence uint64
+		err := e.opts.Try(ctx, func() (err error) { // the broker knows a repeat by its id
+			sequence, err = e.publish(ctx, erasing[i])
+			return err
+		})
 		if err != nil {
 			return nil, fmt.Errorf("publish the erasing event: %w", err)
 		}
@@ -146,7 +157,11 @@ func (e *Eraser) Erase(ctx context.Context, of []Key, tell func(Progress)) ([]Re
 		return nil, err
 	}
 	tell(Progress{Step: Searching})
-	found, err := e.search(ctx, results)
+	var found []found
+	err := e.opts.Try(ctx, func() (err error) {
+		found, err = e.search(ctx, results)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -201,7 +216,11 @@ func (e *Eraser) await(ctx context.Context, r *Result, subject string, tell func
 	if err != nil {
 		return fmt.Errorf("erasing %w", err)
 	}
-	letter, err := e.letters.At(ctx, r.Sequence)
+	var letter *letters.Letter
+	err = e.opts.Try(ctx, func() (err error) {
+		letter, err = e.letters.At(ctx, r.Sequence)
+		return err
+	})
 	if err != nil {
 		return err
 	}

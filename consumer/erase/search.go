@@ -100,11 +100,16 @@ func (e *Eraser) delete(ctx context.Context, results []Result, all []found, tell
 	each := func(sequences []uint64, from func(context.Context, uint64, bool) (bool, error), n *uint64) error {
 		for _, sequence := range sequences {
 			tell(Progress{Step: Deleting, Done: done, Of: of})
-			deleted, err := from(ctx, sequence, true)
+			deleted, tries := false, 0
+			err := e.opts.Try(ctx, func() (err error) {
+				tries++
+				deleted, err = from(ctx, sequence, true)
+				return err
+			})
 			if err != nil {
 				return err
 			}
-			if deleted {
+			if deleted || tries > 1 { // an earlier try may have, though its answer was lost
 				*n++
 			}
 			done++

@@ -119,7 +119,7 @@ func (r *run) read(ctx context.Context, h *held, p int, keys []view.Key) ([]view
 		reads[i] = view.Read{Key: k, Locks: r.pinTypes(k)}
 	}
 	for try := 0; ; try++ {
-		records, err := r.opts.Store.Read(ctx, r.generation, reads)
+		records, err := r.store.Read(ctx, r.generation, reads)
 		if err != nil {
 			return nil, err
 		}

@@ -16,19 +16,21 @@ import (
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/fold"
+	"github.com/pinstatus/pinstatus/projector/patience"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 // memory is the fold of a task in memory. Where it grows beyond its bound, half of the task
 // is left for later.
 type memory struct {
-	opts    *Options
-	stream  consumer.Stream
-	handed  consumer.Stream // what the projector is told of it
-	of      view.Generation
-	parts   map[int]*held
-	folds   *projector.Projector
-	serving view.Serving
+	opts     *Options
+	patience *patience.Patience
+	stream   consumer.Stream
+	handed   consumer.Stream // what the projector is told of it
+	of       view.Generation
+	parts    map[int]*held
+	folds    *projector.Projector
+	serving  view.Serving
 
 	mu       sync.Mutex // guards what follows
 	task     task
@@ -44,7 +46,7 @@ type memory struct {
 // newMemory makes an empty fold, or the one of a snapshot.
 func newMemory(ctx context.Context, r *run, t task) (*memory, error) {
 	m := &memory{
-		opts: r.opts, stream: r.stream, handed: calm(r.stream, r.generation), of: r.generation,
+		opts: r.opts, patience: r.patience, stream: r.stream, handed: calm(r.stream, r.generation), of: r.generation,
 		parts: make(map[int]*held, len(t.partitions)), task: t, refused: &r.refused, without: t.without,
 	}
 	m.selected.Store(&t.selection)
@@ -169,7 +171,8 @@ var errShrunk = errors.New("partitions were left for later")
 // foldTo folds the events of partitions up to a sequence that the stream has reached. Where the
 // broker is away for a moment it goes on from where it was.
 func (m *memory) foldTo(ctx context.Context, partitions []int, to uint64, folded func(uint64)) error {
-	tries, folding := newTries(m.opts), uint64(0)
+	tries, folding := m.patience.Tries(), uint64(0)
+	defer tries.End()
 	for {
 		var own []int
 		var at uint64
@@ -184,11 +187,11 @@ func (m *memory) foldTo(ctx context.Context, partitions []int, to uint64, folded
 		}
 		if at != folding {
 			folding = at
-			tries.cameOn()
+			tries.CameOn()
 		}
 		err := m.read(ctx, own, to, folded)
 		if err != nil && !errors.Is(err, errShrunk) {
-			if err = tries.again(ctx, err); err != nil {
+			if err = tries.Again(ctx, err); err != nil {
 				return err
 			}
 			if err = m.look(ctx); errors.Is(err, errMadeAnew) {
@@ -240,7 +243,7 @@ func (m *memory) read(ctx context.Context, own []int, to uint64, folded func(uin
 			if h.given() { // meanwhile, by another partition
 				return nil
 			}
-			return &lastingError{fmt.Errorf("fold partition %d: %w", b.Partition, err)}
+			return patience.Lasting(fmt.Errorf("fold partition %d: %w", b.Partition, err))
 		}
 		h.now(b.Through.Received)
 		if folded != nil {

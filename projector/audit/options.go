@@ -45,9 +45,9 @@ type Options struct {
 	// Progress is told how far the audit has come, from time to time; nil if nobody asks.
 	Progress func(Progress)
 
-	portion   int // views that are read from the store at a time
-	strangers int // views that the fold has not, to be looked at in one pass
-	giveUp    time.Duration
+	portion   int           // views that are read from the store at a time
+	strangers int           // views that the fold has not, to be looked at in one pass
+	giveUp    time.Duration // how long servers may be away; patience.Default if zero
 }
 
 // Progress is how far an audit has come.
@@ -57,6 +57,8 @@ type Progress struct {
 	Folded uint64 // the sequence up to which this pass has folded the stream
 	To     uint64 // and the one that it has to reach
 	Views  int    // compared so far
+
+	Waiting error // why it does not come on: a server is away; nil if none is
 }
 
 func (o *Options) validate() error {
@@ -86,9 +88,6 @@ func (o *Options) validate() error {
 	}
 	if o.strangers == 0 {
 		o.strangers = 100_000
-	}
-	if o.giveUp == 0 {
-		o.giveUp = giveUpAfter
 	}
 	return nil
 }

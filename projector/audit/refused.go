@@ -14,6 +14,7 @@ import (
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/consumer/event"
 	"github.com/pinstatus/pinstatus/consumer/letters"
+	"github.com/pinstatus/pinstatus/projector/patience"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -81,7 +82,7 @@ func (r *run) suspect(ctx context.Context, k view.Key, d *Difference) (bool, err
 	f := &r.refused
 	if f.letters == nil {
 		f.letters, f.suspects, f.without = map[view.Key][]uint64{}, map[view.Key]*Difference{}, map[uint64]bool{}
-		f.unread = retry(ctx, r.opts, func() error { return f.read(ctx, letters.NewReader(r.opts.JetStream)) })
+		f.unread = r.patience.Do(ctx, func() error { return f.read(ctx, letters.NewReader(r.opts.JetStream)) })
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
@@ -92,7 +93,7 @@ func (r *run) suspect(ctx context.Context, k view.Key, d *Difference) (bool, err
 	sequences := slices.Clone(f.letters[k])
 	for of, again := range f.replaysOf(k) {
 		var same bool
-		err := retry(ctx, r.opts, func() (err error) {
+		err := r.patience.Do(ctx, func() (err error) {
 			same, err = r.sameEvent(ctx, of, again)
 			return err
 		})
@@ -131,7 +132,7 @@ func (f *refused) read(ctx context.Context, r *letters.Reader) error {
 			return nil //nolint:nilerr // of no view
 		}
 		if n++; n > mindedLetters {
-			return &lastingError{errors.New("there are too many dead letters")}
+			return patience.Lasting(errors.New("there are too many dead letters"))
 		}
 		k := keyOn(subject.Family, subject.Tenant, id)
 		f.letters[k] = append(f.letters[k], l.Sequence)

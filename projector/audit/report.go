@@ -44,6 +44,15 @@ func (d *Difference) locate(k view.Key, partition int, position uint64) {
 	d.Partition, d.Position = partition, position
 }
 
+// Key is the key of the view.
+func (d *Difference) Key() view.Key {
+	k := view.Key{Kind: view.KindAccount, Tenant: d.Tenant, ID: d.ID}
+	if d.Kind == kindName(view.KindPIN) {
+		k.Kind = view.KindPIN
+	}
+	return k
+}
+
 func kindName(k view.Kind) string {
 	if k == view.KindPIN {
 		return "pin"

@@ -43,9 +43,9 @@ func (h *hooked) Scan(ctx context.Context, g view.Generation, visit func(int, []
 	return h.Store.Scan(ctx, g, visit)
 }
 
-// The broker may be away for a moment, whatever it is needed for: it is restarted once the
+// A server may be away for a moment, whatever it is needed for: it is started again once the
 // audit has noticed.
-func TestBrokerIsAwayForAMoment(t *testing.T) {
+func TestServersAreAwayForAMoment(t *testing.T) {
 	t.Parallel()
 	for name, stage := range map[string]func(o *audit.Options, h *hooked, stop func()){
 		"before the stream is read": func(_ *audit.Options, h *hooked, stop func()) { h.load = stop },
@@ -59,36 +59,46 @@ func TestBrokerIsAwayForAMoment(t *testing.T) {
 		"while views are compared":       func(_ *audit.Options, h *hooked, stop func()) { h.read = stop },
 		"while strangers are looked for": func(_ *audit.Options, h *hooked, stop func()) { h.scan = stop },
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run("nats, "+name, func(t *testing.T) {
 			t.Parallel()
 			f := newFixture(t)
-			lost, stranger := f.code(), f.locked()
-			value := f.value(stranger)
-			f.del(f.name(lost))
-			stranger.ID = "nobody's"
-			f.set(stranger, value)
-
-			restart := sync.OnceFunc(f.Broker.Restart)
-			var stopped, noticed bool
-			core, _ := observer.New(zap.WarnLevel)
-			log := zap.New(core, zap.Hooks(func(zapcore.Entry) error {
-				noticed = true
-				restart()
-				return nil
-			}))
-			report, differences := run(f.Rig, func(o *audit.Options) {
-				h := &hooked{Store: f.Store}
-				stop := sync.OnceFunc(func() { stopped = true; f.Broker.Stop() })
-				o.Store, o.Log = h, log
-				stage(o, h, stop)
-			})
-			if len(differences) != 2 || report.Differences != 2 || len(report.Untold) > 0 {
-				t.Errorf("differences %v, report %+v; want the two that there are", differences, report)
-			}
-			if !stopped || !noticed {
-				t.Errorf("the broker was stopped: %v, and that was noticed: %v", stopped, noticed)
-			}
+			awayForAMoment(t, f, stage, f.Broker.Stop, f.Broker.Restart)
 		})
+		t.Run("redis, "+name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			awayForAMoment(t, f, stage, func() { f.Redis.Do("SAVE"); f.Redis.Stop() }, f.Redis.Restart)
+		})
+	}
+}
+
+func awayForAMoment(t *testing.T, f *fixture, stage func(*audit.Options, *hooked, func()), away, back func()) {
+	t.Helper()
+	lost, stranger := f.code(), f.locked()
+	value := f.value(stranger)
+	f.del(f.name(lost))
+	stranger.ID = "nobody's"
+	f.set(stranger, value)
+
+	restart := sync.OnceFunc(back)
+	var stopped, noticed bool
+	core, _ := observer.New(zap.WarnLevel)
+	log := zap.New(core, zap.Hooks(func(zapcore.Entry) error {
+		noticed = true
+		restart()
+		return nil
+	}))
+	report, differences := run(f.Rig, func(o *audit.Options) {
+		h := &hooked{Store: f.Store}
+		stop := sync.OnceFunc(func() { stopped = true; away() })
+		o.Store, o.Log = h, log
+		stage(o, h, stop)
+	})
+	if len(differences) != 2 || report.Differences != 2 || len(report.Untold) > 0 {
+		t.Errorf("differences %v, report %+v; want the two that there are", differences, report)
+	}
+	if !stopped || !noticed {
+		t.Errorf("the server was stopped: %v, and that was noticed: %v", stopped, noticed)
 	}
 }
 

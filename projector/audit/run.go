@@ -13,12 +13,15 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/patience"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 // run is one audit.
 type run struct {
 	opts       *Options
+	store      Store // that waits for the one of the options
+	patience   *patience.Patience
 	stream     consumer.Stream
 	generation view.Generation
 	snapshot   projector.Snapshot // nil if the fold begins with nothing
@@ -35,6 +38,7 @@ type run struct {
 
 	telling sync.Mutex
 	told    time.Time // when progress was last told
+	at, to  uint64    // as it was
 }
 
 // Run audits the generation that serves. The error means that nothing is known; the report
@@ -43,23 +47,28 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 	if err := opts.validate(); err != nil {
 		return nil, err
 	}
-	serving, err := opts.Store.Serving(ctx)
+	r := &run{
+		opts: &opts, report: &Report{}, untold: map[int]bool{}, seen: map[int][]uint64{}, through: map[int]uint64{},
+		differs: map[int]bool{}, mixed: map[int]bool{},
+	}
+	r.beginToWait()
+	var serving view.Serving
+	err := r.patience.Do(ctx, func() (err error) {
+		serving, err = opts.Store.Serving(ctx)
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
 	if serving.Number == 0 {
 		return nil, ErrNothingServes
 	}
-	stream, err := consumer.Describe(ctx, opts.JetStream)
+	stream, err := r.describe(ctx)
 	if err != nil {
 		return nil, err
 	}
-	r := &run{
-		opts: &opts, stream: stream, generation: serving.Generation,
-		report: &Report{Generation: serving.Number, Partitions: serving.Partitions},
-		untold: map[int]bool{}, seen: map[int][]uint64{}, through: map[int]uint64{},
-		differs: map[int]bool{}, mixed: map[int]bool{},
-	}
+	r.stream, r.generation = stream, serving.Generation
+	r.report.Generation, r.report.Partitions = serving.Number, serving.Partitions
 	if stream.Trimmed || stream.First > 1 && opts.Snapshots != nil {
 		// Where somebody has accepted that the start is missing it goes without one too.
 		if err := r.findSnapshot(ctx); err != nil && (stream.Trimmed || !errors.Is(err, ErrTrimmed)) {
@@ -83,7 +92,7 @@ func (r *run) lacks(ctx context.Context) (bool, error) {
 		return true, nil
 	}
 	var info *jetstream.StreamInfo
-	err := retry(ctx, r.opts, func() error {
+	err := r.patience.Do(ctx, func() error {
 		s, err := r.opts.JetStream.Stream(ctx, consumer.EventStream)
 		if err != nil {
 			return fmt.Errorf("event stream: %w", err)
@@ -198,7 +207,7 @@ const tellEvery = 200 * time.Millisecond
 func (r *run) lowest(ctx context.Context, partitions []int) (uint64, error) {
 	low := uint64(math.MaxUint64)
 	for _, p := range partitions {
-		pos, _, err := r.opts.Store.Load(ctx, r.generation, p, nil)
+		pos, _, err := r.store.Load(ctx, r.generation, p, nil)
 		if errors.Is(err, projector.ErrTorn) {
 			continue // comparePartition says so
 		}
@@ -221,14 +230,30 @@ func (r *run) tell(at, to uint64) {
 		return
 	}
 	r.told = time.Now()
-	r.opts.Progress(Progress{
-		Pass: r.report.Passes, Passes: r.report.Passes + len(r.queue), Folded: at, To: to, Views: r.report.Views,
-	})
+	r.at, r.to = at, to
+	r.opts.Progress(r.progress())
+}
+
+// progress is how far the audit has come. The caller has locked telling.
+func (r *run) progress() Progress {
+	return Progress{Pass: r.report.Passes, Passes: r.report.Passes + len(r.queue), Folded: r.at, To: r.to, Views: r.report.Views}
+}
+
+// tellWait tells why is being waited; that it is over, the next progress tells.
+func (r *run) tellWait(failed error) {
+	if failed == nil {
+		return
+	}
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	p := r.progress()
+	p.Waiting = failed
+	r.opts.Progress(p)
 }
 
 // look looks at a partition's position: whether its views can be compared at all.
 func (r *run) look(ctx context.Context, p int) error {
-	pos, _, err := r.opts.Store.Load(ctx, r.generation, p, nil)
+	pos, _, err := r.store.Load(ctx, r.generation, p, nil)
 	if errors.Is(err, projector.ErrTorn) {
 		r.cannotTell(p, err.Error())
 		return nil
@@ -274,7 +299,7 @@ func (r *run) judge(ctx context.Context, p int, pos view.Position) (bool, error)
 
 // describe looks at the stream again.
 func (r *run) describe(ctx context.Context) (s consumer.Stream, err error) {
-	err = retry(ctx, r.opts, func() (err error) {
+	err = r.patience.Do(ctx, func() (err error) {
 		s, err = consumer.Describe(ctx, r.opts.JetStream)
 		return err
 	})

@@ -20,7 +20,7 @@ func (r *run) strangers(ctx context.Context) (tasks []task, more bool, err error
 		slices.Sort(hashes)
 	}
 	found := map[view.Key]bool{}
-	err = r.opts.Store.Scan(ctx, r.generation, func(p int, keys []view.Key) error {
+	look := func(p int, keys []view.Key) error { //nolint:unparam // as Scan wants it
 		if r.untold[p] {
 			return nil
 		}
@@ -35,7 +35,8 @@ func (r *run) strangers(ctx context.Context) (tasks []task, more bool, err error
 			found[k] = true
 		}
 		return nil
-	})
+	}
+	err = r.patience.Do(ctx, func() error { return r.opts.Store.Scan(ctx, r.generation, look) })
 	if err != nil {
 		return nil, false, fmt.Errorf("scan the views: %w", err)
 	}
@@ -84,7 +85,7 @@ func (r *run) dropNew(ctx context.Context, found map[view.Key]bool) error {
 		}
 		return nil
 	}
-	err = retry(ctx, r.opts, func() error {
+	err = r.patience.Do(ctx, func() error {
 		return consumer.Range(ctx, consumer.RangeOptions{
 			JetStream: r.opts.JetStream, Stream: stream,
 			Assignment: consumer.Assignment{Partitions: r.generation.Partitions, Own: own}, From: from, To: stream.LastSequence,

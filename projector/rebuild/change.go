@@ -1,6 +1,7 @@
 package rebuild
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,21 +11,44 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/patience"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 // The old views stand still from the sealing to the change. Should that take longer than this,
-// they are let go on, and the rebuild ends.
+// as where the broker is away, they are let go on, and the rebuild ends.
 const closeTimeout = 5 * time.Minute
 
+// lingering is for how long what must not stop halfway goes on after an interruption: with
+// servers that answer it takes a moment.
+const lingering = 10 * time.Second
+
+// linger is owned, but ends after bound, and some time after ctx.
+func linger(ctx, owned context.Context, bound time.Duration) (context.Context, context.CancelFunc) {
+	lasting, cancel := context.WithTimeout(owned, bound)
+	stop := context.AfterFunc(ctx, func() {
+		timer := time.NewTimer(lingering)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			cancel()
+		case <-lasting.Done():
+		}
+	})
+	return lasting, func() {
+		stop()
+		cancel()
+	}
+}
+
 // takeOver is what must not stop halfway: while it lasts, nobody commits. An interruption does
-// not stop it, but another rebuild that takes over does; a failure undoes it. The contexts are
-// those of hold.take.
+// not stop it at once, but another rebuild that takes over does; a failure undoes it. The
+// contexts are those of hold.take.
 func (r *run) takeOver(ctx, owned context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	closing, cancel := context.WithTimeout(owned, closeTimeout)
+	closing, cancel := linger(ctx, owned, r.opts.closing)
 	defer cancel()
 	sealed := time.Now()
 	err := r.closeGap(closing)
@@ -36,30 +60,41 @@ func (r *run) takeOver(ctx, owned context.Context) error {
 	if errors.As(err, &died) {
 		return err
 	}
-	return r.letGo(owned, err)
+	return r.letGo(ctx, owned, err)
 }
 
 // letGo unseals the old generation after a failure, if it still serves, and if no other
-// rebuild relies on the seals by now.
-func (r *run) letGo(owned context.Context, failure error) error {
-	ctx, cancel := context.WithTimeout(owned, 30*time.Second)
+// rebuild relies on the seals by now. While the store is away it waits: so does everybody else.
+func (r *run) letGo(ctx, owned context.Context, failure error) error {
+	undoing, cancel := linger(ctx, owned, cmp.Or(r.opts.giveUp, patience.Default))
 	defer cancel()
-	notMine := r.hold.check(ctx) // before the look at the record, which another may have changed
-	serving, err := r.opts.Store.Serving(ctx)
-	if err == nil && serving.Generation == r.new { // the answer was lost, not the change
-		r.serving, r.sum.Changed = serving, true
-		return r.handOver(ctx)
-	}
-	if errors.Is(notMine, errHoldLost) {
-		return notMine
-	}
-	if err = errors.Join(err, notMine); err == nil {
+	changed := false
+	err := r.patience.Do(undoing, func() error {
+		notMine := r.hold.check(undoing) // before the look at the record, which another may have changed
+		serving, err := r.store.Serving(undoing)
+		if err == nil && serving.Generation == r.new { // the answer was lost, not the change
+			r.serving, changed = serving, true
+			return nil
+		}
+		if err = errors.Join(err, notMine); errors.Is(notMine, errHoldLost) {
+			return patience.Lasting(notMine)
+		}
+		if err != nil {
+			return err
+		}
 		// Also where the store has lost the record, or that of this rebuild in it: nobody can
 		// change over any more.
-		err = r.unsealAll(ctx)
-	}
-	if err != nil {
-		return fmt.Errorf("the old generation is sealed and stands still: run the rebuild again, or abort it: %w", errors.Join(failure, err))
+		return r.unsealAll(undoing)
+	})
+	switch {
+	case changed:
+		r.sum.Changed = true
+		return r.handOver(ctx)
+	case errors.Is(err, errHoldLost):
+		return err
+	case err != nil:
+		// Not as an interruption, if it was one: that leaves nothing that stands still.
+		return errors.New("the old generation may be sealed and stand still: run the rebuild again, or abort it: " + errors.Join(failure, err).Error())
 	}
 	return fmt.Errorf("the old generation goes on: %w", failure)
 }
@@ -112,7 +147,7 @@ func (r *run) closeGap(ctx context.Context) error {
 // that lie beyond it: no reader has seen anything of this generation.
 func (r *run) whole(ctx context.Context, goal uint64) error {
 	for p := range r.new.Partitions {
-		pos, _, err := r.opts.Store.Load(ctx, r.new, p, nil)
+		pos, _, err := r.store.Load(ctx, r.new, p, nil)
 		if err != nil {
 			return err
 		}
@@ -124,7 +159,7 @@ func (r *run) whole(ctx context.Context, goal uint64) error {
 		}
 		to := pos
 		to.Refill = 0
-		found, err := r.opts.Store.Commit(ctx, &projector.Commit{Generation: r.new, Partition: p, From: pos, To: to})
+		found, err := r.store.Commit(ctx, &projector.Commit{Generation: r.new, Partition: p, From: pos, To: to})
 		if err != nil {
 			return err
 		}

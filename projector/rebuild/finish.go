@@ -66,7 +66,7 @@ func (r *run) drop(ctx context.Context, g view.Generation) error {
 		if changed = r.unchanged(ctx); changed != nil {
 			break
 		}
-		group.Go(func() error { return r.opts.Store.Drop(ctx, g, p) })
+		group.Go(func() error { return r.store.Drop(ctx, g, p) })
 	}
 	err := group.Wait()
 	if err == nil {

@@ -7,60 +7,57 @@ import (
 	"sync"
 	"time"
 
-	"github.com/cenkalti/backoff/v5"
 	"go.uber.org/zap"
 
 	"github.com/pinstatus/pinstatus/consumer"
-	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/patience"
 )
 
 // foldTo folds partitions of the new generation up to a sequence that the stream has reached.
-// Those that are there already are left alone. It tries again what may pass, for a while.
+// Those that are there already are left alone. What may pass it tries again.
 func (r *run) foldTo(ctx context.Context, partitions []int, to uint64) error {
-	delays := backoff.NewExponentialBackOff()
-	delays.InitialInterval, delays.MaxInterval = 20*time.Millisecond, 2*time.Second
-	var failing time.Time
+	tries := r.patience.Tries()
+	defer tries.End()
 	for {
 		begun := r.pace.at()
 		err := r.tryFold(ctx, partitions, to)
 		if err == nil {
 			return nil
 		}
-		if ctx.Err() != nil || lasting(err) {
-			return err
-		}
 		if r.pace.at() != begun { // it has come on
-			failing = time.Time{}
-			delays.Reset()
+			tries.CameOn()
 		}
-		if failing.IsZero() {
-			failing = time.Now()
+		again := tries.Again
+		if errors.Is(err, consumer.ErrRewind) {
+			again = tries.Quietly
 		}
-		if time.Since(failing) > giveUpAfter {
+		if err = again(ctx, err); err != nil {
 			return err
-		}
-		if !errors.Is(err, consumer.ErrRewind) {
-			r.opts.Log.Warn("folding failed, trying again", zap.Error(err))
-		}
-		select {
-		case <-time.After(delays.NextBackOff()):
-		case <-ctx.Done():
-			return ctx.Err()
 		}
 	}
 }
 
-// lasting reports whether an error will not pass by itself.
-func lasting(err error) bool {
-	var alarm *projector.Alarm
-	var spread *consumer.PartitionError
-	return errors.As(err, &alarm) || errors.As(err, &spread)
+// foldGaveUp ends the folding that waits for the store without an end, if err says that this
+// has been for too long.
+func (r *run) foldGaveUp(err error) {
+	var gaveUp *patience.GaveUpError
+	if cancel := r.folding.Load(); cancel != nil && errors.As(err, &gaveUp) {
+		(*cancel)(err)
+	}
 }
 
-// giveUpAfter is for how long folding may fail without coming on.
-const giveUpAfter = time.Minute
-
 func (r *run) tryFold(ctx context.Context, partitions []int, to uint64) error {
+	folding, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r.folding.Store(&cancel)
+	err := r.foldOnce(folding, partitions, to)
+	if err != nil && ctx.Err() == nil && folding.Err() != nil {
+		return context.Cause(folding)
+	}
+	return err
+}
+
+func (r *run) foldOnce(ctx context.Context, partitions []int, to uint64) error {
 	if to > r.stream.LastSequence {
 		if _, err := r.look(ctx); err != nil {
 			return err
@@ -81,7 +78,7 @@ func (r *run) tryFold(ctx context.Context, partitions []int, to uint64) error {
 	if len(own) == 0 {
 		return nil
 	}
-	return r.opts.Source.Range(ctx, consumer.RangeOptions{
+	return r.source.Range(ctx, consumer.RangeOptions{
 		Stream:     r.stream,
 		Assignment: consumer.Assignment{Partitions: r.new.Partitions, Own: own}, From: places, To: to,
 	}, func(ctx context.Context, b *consumer.Batch) error {

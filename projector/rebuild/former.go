@@ -12,6 +12,7 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/patience"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -33,7 +34,7 @@ func (r *run) look(ctx context.Context) ([]former, error) {
 	group.SetLimit(parallel)
 	for p := range formers {
 		group.Go(func() (err error) {
-			formers[p].position, _, err = r.opts.Store.Load(within, r.old, p, nil)
+			formers[p].position, _, err = r.store.Load(within, r.old, p, nil)
 			if errors.Is(err, projector.ErrTorn) {
 				formers[p].torn, err = true, nil
 			}
@@ -43,12 +44,12 @@ func (r *run) look(ctx context.Context) ([]former, error) {
 	if err := group.Wait(); err != nil {
 		return nil, err
 	}
-	stream, err := r.opts.Source.Describe(ctx)
+	stream, err := r.source.Describe(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if r.stream.Created != 0 && stream.Created != r.stream.Created {
-		return nil, errors.New("the event stream was made anew meanwhile: abort the rebuild and begin again")
+		return nil, patience.Lasting(errors.New("the event stream was made anew meanwhile: abort the rebuild and begin again"))
 	}
 	r.stream = stream
 	for p := range formers {

@@ -9,20 +9,22 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/pinstatus/pinstatus/projector/lease"
+	"github.com/pinstatus/pinstatus/projector/patience"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 // hold keeps other rebuilds out: a lease on partition 0 of the generation that is made, which
 // nobody else works on before it serves.
 type hold struct {
-	store lease.Store
-	of    view.Generation
-	owner string
-	ttl   time.Duration
-	log   *zap.Logger
-	end   context.CancelFunc // of the renewals; nil once they have ended
-	lost  context.CancelCauseFunc
-	done  chan struct{}
+	store    lease.Store
+	of       view.Generation
+	owner    string
+	ttl      time.Duration
+	patience *patience.Patience // with which it is taken
+	log      *zap.Logger
+	end      context.CancelFunc // of the renewals; nil once they have ended
+	lost     context.CancelCauseFunc
+	done     chan struct{}
 }
 
 var errHoldLost = errors.New("another rebuild has taken over")
@@ -31,14 +33,21 @@ var errHoldLost = errors.New("another rebuild has taken over")
 // and keeps it until let. Both contexts that it returns end if the lease is lost, and only
 // held with ctx.
 func (h *hold) take(ctx context.Context) (held, owned context.Context, err error) {
-	bound := time.Now().Add(h.ttl + h.ttl/2)
+	var bound time.Time
 	for {
-		l, err := h.store.Hold(ctx, h.of, 0, h.owner, h.ttl)
+		var l view.Lease
+		err := h.patience.Do(ctx, func() (err error) {
+			l, err = h.store.Hold(ctx, h.of, 0, h.owner, h.ttl)
+			return err
+		})
 		if err != nil {
 			return nil, nil, fmt.Errorf("lease of generation %d: %w", h.of.Number, err)
 		}
 		if l.Owner == h.owner {
 			break
+		}
+		if bound.IsZero() {
+			bound = time.Now().Add(h.ttl + h.ttl/2)
 		}
 		if time.Now().After(bound) {
 			return nil, nil, &BusyError{Owner: l.Owner, Left: l.Remaining}

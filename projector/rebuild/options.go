@@ -42,9 +42,11 @@ type Options struct {
 	// AcceptDifferences changes over although views differ that should not.
 	AcceptDifferences bool
 
-	Plan     func(*Plan)             // is told what is going to be done, before anything is
-	Step     func(Step, string)      // is told each step as it begins
-	Progress func(Progress)          // is told how far a step has come, from time to time
+	Plan func(*Plan)        // is told what is going to be done, before anything is
+	Step func(Step, string) // is told each step as it begins
+	// Progress is told how far a step has come, and what it waits for, from time to time. Several
+	// goroutines may call it.
+	Progress func(Progress)
 	Differ   func(*audit.Difference) // is told each view that differs, one at a time
 
 	// LeaseTime is for how long a rebuild that has died keeps others out; 10 s if zero.
@@ -54,6 +56,8 @@ type Options struct {
 	OwnersTimeout time.Duration
 
 	patience time.Duration    // how long an old partition may stand still before it is sealed alone
+	giveUp   time.Duration    // how long servers may be away; patience.Default if zero
+	closing  time.Duration    // how long the old views may stand still; closeTimeout if zero
 	enough   uint64           // sequences that may be left for the last step; 0: by how fast they are folded
 	after    func(Step) error // ends the rebuild as a crash would
 }
@@ -81,6 +85,7 @@ type Progress struct {
 	PerSecond float64       // sequences
 	Left      time.Duration // 0 if unknown
 	Views     int           // compared
+	Waiting   error         // why it does not come on: a server is away; nil if none is
 }
 
 func (o *Options) validate() error {
@@ -110,7 +115,7 @@ func (o *Options) validate() error {
 	for _, d := range []struct {
 		value *time.Duration
 		def   time.Duration
-	}{{&o.LeaseTime, 10 * time.Second}, {&o.OwnersTimeout, 20 * time.Second}, {&o.patience, 10 * time.Second}} {
+	}{{&o.LeaseTime, 10 * time.Second}, {&o.OwnersTimeout, 20 * time.Second}, {&o.patience, 10 * time.Second}, {&o.closing, closeTimeout}} {
 		if *d.value == 0 {
 			*d.value = d.def
 		}

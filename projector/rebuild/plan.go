@@ -38,14 +38,14 @@ type Plan struct {
 
 // plan finds out what there is to do, and changes nothing.
 func (r *run) plan(ctx context.Context, abort bool) (*Plan, error) {
-	serving, err := r.opts.Store.Serving(ctx)
+	serving, err := r.store.Serving(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if serving.Generation == (view.Generation{}) {
 		return nil, ErrNothingServes
 	}
-	stream, err := r.opts.Source.Describe(ctx)
+	stream, err := r.source.Describe(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -154,6 +154,18 @@ func (r *run) inspect(ctx context.Context, p *Plan) error {
 		return fmt.Errorf("%d of %d old partitions are of another event stream, and what they know this one cannot tell: "+
 			"is it the right broker? If that may be forgotten, say so by --accept-differences", foreign, len(formers))
 	}
+	if r.stream.Accepted > 0 && !r.stream.Trimmed {
+		snapshot, err := r.snapshotFits(ctx)
+		switch {
+		case err != nil:
+			return err
+		case snapshot:
+			note("the stream lacks %d messages, which was accepted: the new generation begins with a snapshot", r.stream.Accepted)
+		case careful && len(formers) > sum(broken):
+			return fmt.Errorf("the stream lacks %d messages, which was accepted, and no snapshot that fits has what they told (--snapshot-dir): "+
+				"the new views would forget it. If that is meant, say so by --accept-differences", r.stream.Accepted)
+		}
+	}
 	for why, n := range broken {
 		note("%d of %d old positions say nothing about this stream: %s. There is nothing to compare or to follow in them: the new generation goes up to the stream's end",
 			n, len(formers), why)
@@ -174,6 +186,18 @@ func (r *run) inspect(ctx context.Context, p *Plan) error {
 	return r.inspectNew(ctx, p)
 }
 
+// snapshotFits reports whether there is a snapshot that the new generation can begin with.
+func (r *run) snapshotFits(ctx context.Context) (bool, error) {
+	if r.opts.Snapshots == nil {
+		return false, nil
+	}
+	found, err := r.opts.Snapshots.Find(ctx, r.stream, r.new.Partitions)
+	if err != nil || found == nil {
+		return false, err
+	}
+	return true, found.Close()
+}
+
 // inspectNew refuses to go on with what was begun under another policy or for another stream.
 func (r *run) inspectNew(ctx context.Context, p *Plan) error {
 	if p.Action != ActionResume {
@@ -181,7 +205,7 @@ func (r *run) inspectNew(ctx context.Context, p *Plan) error {
 	}
 	low, found, older := uint64(0), false, 0
 	for n := range r.new.Partitions {
-		pos, _, err := r.opts.Store.Load(ctx, r.new, n, nil)
+		pos, _, err := r.store.Load(ctx, r.new, n, nil)
 		switch {
 		case errors.Is(err, projector.ErrTorn):
 			return &OtherError{fmt.Sprintf("partition %d of the new generation was left in the middle of a commit", n)}
@@ -194,7 +218,7 @@ func (r *run) inspectNew(ctx context.Context, p *Plan) error {
 			return &OtherError{"the rebuild that is under way is of another event stream"}
 		case pos.Codec != view.CodecVersion:
 			return &OtherError{"the rebuild that is under way is of another codec version"}
-		case r.stream.Trimmed && pos.Policy < r.opts.Policy.Version:
+		case (r.stream.Trimmed || r.stream.Accepted > 0) && pos.Policy < r.opts.Policy.Version:
 			older++
 		case pos.Policy != r.opts.Policy.Version || pos.PolicyHash != r.opts.Policy.Hash:
 			return &OtherError{fmt.Sprintf("the rebuild that is under way folds with another policy (version %d in sum, the configuration's is %d)",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -13,6 +14,7 @@ import (
 	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/audit"
 	"github.com/pinstatus/pinstatus/projector/fold"
+	"github.com/pinstatus/pinstatus/projector/patience"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -29,7 +31,12 @@ type run struct {
 	strict     bool // and nothing may differ
 	rough      bool // much may: a first look is enough
 
+	store    Store  // that of the options, and later one that waits for it
+	source   Source // likewise
+	patience *patience.Patience
+
 	folds   *projector.Projector // of the new generation
+	folding atomic.Pointer[context.CancelCauseFunc]
 	letters *letters
 	notices *notices
 	pace    pace
@@ -70,13 +77,17 @@ func begin(ctx context.Context, opts Options, abort bool) (*Summary, error) {
 		return nil, err
 	}
 	began := time.Now()
-	r := &run{opts: &opts, letters: &letters{to: opts.DeadLetters}, notices: &notices{to: opts.Notifier}}
-	plan, err := r.plan(ctx, abort)
+	r := &run{
+		opts: &opts, store: opts.Store, source: opts.Source,
+		letters: &letters{to: opts.DeadLetters}, notices: &notices{to: opts.Notifier},
+	}
+	plan, err := r.plan(ctx, abort) // where nothing has begun, nothing is waited for
 	if err != nil {
 		return nil, err
 	}
 	r.sum.Plan = plan
 	opts.Plan(plan)
+	r.beginToWait()
 	switch {
 	case plan.Action == ActionBegin || plan.Action == ActionResume:
 		err = r.rebuild(ctx)
@@ -135,7 +146,7 @@ func (r *run) rebuild(ctx context.Context) (err error) {
 // alone keeps other rebuilds out, and makes sure that none has come since the plan was made.
 // The contexts are those of hold.take.
 func (r *run) alone(ctx context.Context) (held, owned context.Context, err error) {
-	r.hold = &hold{store: r.opts.Store, of: r.new, owner: r.opts.Owner, ttl: r.opts.LeaseTime, log: r.opts.Log}
+	r.hold = &hold{store: r.opts.Store, of: r.new, owner: r.opts.Owner, ttl: r.opts.LeaseTime, patience: r.patience, log: r.opts.Log}
 	held, owned, err = r.hold.take(ctx)
 	if changed := r.unchanged(ctx); changed != nil {
 		if err == nil {
@@ -151,14 +162,14 @@ func (r *run) announce(ctx context.Context) error {
 	// The store may have lost the record of a rebuild with this number. Should anything of it
 	// have been left: away with it.
 	for p := range r.new.Partitions {
-		pos, _, err := r.opts.Store.Load(ctx, r.new, p, nil)
+		pos, _, err := r.store.Load(ctx, r.new, p, nil)
 		if err == nil && pos == (view.Position{}) {
 			continue
 		}
 		if err != nil && !errors.Is(err, projector.ErrTorn) {
 			return err
 		}
-		if err := r.opts.Store.Drop(ctx, r.new, p); err != nil {
+		if err := r.store.Drop(ctx, r.new, p); err != nil {
 			return err
 		}
 	}
@@ -172,7 +183,7 @@ func (r *run) announce(ctx context.Context) error {
 
 // set writes the record of the serving generation.
 func (r *run) set(ctx context.Context, to view.Serving) error {
-	found, err := r.opts.Store.SetServing(ctx, r.serving, to)
+	found, err := r.store.SetServing(ctx, r.serving, to)
 	if err != nil {
 		return err
 	}
@@ -185,7 +196,7 @@ func (r *run) set(ctx context.Context, to view.Serving) error {
 
 // unchanged makes sure that the record is still the one that this run has found or written.
 func (r *run) unchanged(ctx context.Context) error {
-	found, err := r.opts.Store.Serving(ctx)
+	found, err := r.store.Serving(ctx)
 	if err == nil && found != r.serving {
 		err = &changedError{found}
 	}
@@ -234,11 +245,11 @@ func (r *run) change(ctx, owned context.Context) error {
 func (r *run) prepare() (err error) {
 	r.pace.parts = make([]uint64, r.new.Partitions)
 	o := projector.Options{
-		Store: r.opts.Store, DeadLetters: r.letters, Notifier: r.notices,
+		Store: foldStore{r.store, r.foldGaveUp}, DeadLetters: r.letters, Notifier: r.notices,
 		Policy: func() *fold.Policy { return r.opts.Policy },
 		Log:    r.opts.Log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)), Registerer: prometheus.NewRegistry(),
 	}
-	if r.stream.Trimmed || r.stream.First > 1 { // also where somebody has accepted that its start is missing
+	if r.stream.Trimmed || r.stream.Accepted > 0 {
 		o.Snapshots = r.opts.Snapshots
 	}
 	if r.folds, err = projector.New(o); err != nil {
@@ -258,18 +269,7 @@ func (r *run) compare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	report, err := audit.Generations(ctx, audit.GenerationsOptions{
-		Store: r.opts.Store, Old: r.old, New: r.new, Rough: r.rough, Patience: r.opts.patience,
-		Skip:   func(p int) bool { return formers[p].broken != "" },
-		Follow: r.follow,
-		Differ: func(d *audit.Difference) {
-			if d.Problem == audit.Unreadable {
-				r.sum.Unreadable++
-			}
-			r.opts.Differ(d)
-		},
-		Progress: func(views int) { r.opts.Progress(Progress{Step: StepCompare, Views: views}) },
-	})
+	report, err := r.compareWith(ctx, formers)
 	if err != nil {
 		return fmt.Errorf("compare the generations: %w", err)
 	}
@@ -283,4 +283,31 @@ func (r *run) compare(ctx context.Context) error {
 		return fmt.Errorf("%w: %d of %d%s", ErrDiffer, n, report.Views, hint)
 	}
 	return r.leave()
+}
+
+// compareWith compares the generations. If the store is away while its keys are looked through,
+// that begins anew: each view that differs is told once all the same.
+func (r *run) compareWith(ctx context.Context, formers []former) (report *audit.Report, err error) {
+	told := map[view.Key]bool{}
+	o := audit.GenerationsOptions{
+		Store: r.store, Old: r.old, New: r.new, Rough: r.rough, Patience: r.opts.patience,
+		Skip:   func(p int) bool { return formers[p].broken != "" },
+		Follow: r.follow,
+		Differ: func(d *audit.Difference) {
+			if d.Problem == audit.Unreadable {
+				r.sum.Unreadable++
+			}
+			if k := d.Key(); !told[k] {
+				told[k] = true
+				r.opts.Differ(d)
+			}
+		},
+		Progress: func(views int) { r.opts.Progress(Progress{Step: StepCompare, Views: views}) },
+	}
+	err = r.patience.Do(ctx, func() (err error) {
+		r.sum.Unreadable = 0
+		report, err = audit.Generations(ctx, o)
+		return err
+	})
+	return report, err
 }

@@ -64,10 +64,10 @@ func (r *run) unsealOne(ctx context.Context, p int) error {
 // moveOne changes the position of an old partition, whatever it is.
 func (r *run) moveOne(ctx context.Context, p int, change func(view.Position) (view.Position, error)) error {
 	for range moveTries {
-		from, _, err := r.opts.Store.Load(ctx, r.old, p, nil)
+		from, _, err := r.store.Load(ctx, r.old, p, nil)
 		if errors.Is(err, projector.ErrTorn) {
 			// Nothing is known of its views. What cannot be compared cannot be replaced.
-			if err = r.opts.Store.Drop(ctx, r.old, p); err != nil {
+			if err = r.store.Drop(ctx, r.old, p); err != nil {
 				return err
 			}
 			continue
@@ -79,7 +79,7 @@ func (r *run) moveOne(ctx context.Context, p int, change func(view.Position) (vi
 		if err != nil || to == from {
 			return err
 		}
-		found, err := r.opts.Store.Commit(ctx, &projector.Commit{Generation: r.old, Partition: p, From: from, To: to})
+		found, err := r.store.Commit(ctx, &projector.Commit{Generation: r.old, Partition: p, From: from, To: to})
 		if err != nil {
 			return err
 		}

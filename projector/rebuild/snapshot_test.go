@@ -61,3 +61,45 @@ func TestResumeFromSnapshotOfEarlierPolicy(t *testing.T) {
 	}
 	serves(t, r, view.Serving{Generation: generation(2, 4), Previous: generation(1, 4)})
 }
+
+// Where an operator has accepted that the stream's start is missing, new views begin with a
+// snapshot all the same, or are refused: they would forget what the old ones know.
+func TestAcceptedDeletions(t *testing.T) {
+	r := rig.New(t, 4)
+	r.Project("one", rig.Policy(1, 3))
+	r.Traffic.Publish(2000)
+	r.Settle()
+	dir := snapshot.NewDir(t.TempDir(), zaptest.NewLogger(t))
+	if _, err := dir.Save(t.Context(), snapshot.Source{Store: r.Store, Events: snapshot.JetStream(r.JS), Log: zaptest.NewLogger(t)}, 1); err != nil {
+		t.Fatalf("save: %v", err)
+	}
+	r.Traffic.Publish(200)
+	r.Settle()
+	stream, err := r.JS.Stream(t.Context(), consumer.EventStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSequence(1500)); err != nil {
+		t.Fatal(err)
+	}
+	if err := consumer.Apply(t.Context(), r.JS, consumer.Streams{Partitions: 4, AcceptDeletions: true}); err != nil {
+		t.Fatal(err)
+	}
+	// With another policy, views are expected to differ: nothing else would hold it up.
+	for _, p := range []*fold.Policy{rig.Policy(1, 3), rig.Policy(2, 2)} {
+		_, err := Run(t.Context(), options(r, func(o *Options) { o.Policy = p }))
+		if err == nil || !strings.Contains(err.Error(), "lacks 1499 messages") {
+			t.Errorf("policy %s: got %v, want that it would forget them", p.Hash, err)
+		}
+	}
+	serves(t, r, view.Serving{Generation: generation(1, 4)})
+	sum := mustRun(r, func(o *Options) { o.Snapshots = dir })
+	if c := sum.Compared; c == nil || c.Views < 300 || !c.Equal() {
+		t.Errorf("compared %+v, want all views equal", c)
+	}
+	// Who means it may forget.
+	sum = mustRun(r, func(o *Options) { o.AcceptDifferences = true })
+	if sum.Compared.Differences == 0 || !sum.Changed {
+		t.Errorf("summary %+v, want views that know less", sum)
+	}
+}

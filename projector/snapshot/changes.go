@@ -49,7 +49,7 @@ func (c *changes) find(ctx context.Context, known uint64) error {
 		case c.fault != nil:
 			return c.fault
 		case err != nil:
-			return again(err)
+			return away(err)
 		}
 	}
 	if err := c.checkGap(ctx); err != nil {

@@ -112,9 +112,9 @@ func (plan *Plan) Run(ctx context.Context, done func(p int, at view.Position)) e
 	return nil
 }
 
-// patience is how long a restore waits for one from another snapshot, which a projector gives
+// restorePatience is how long a restore waits for one from another snapshot, which a projector gives
 // up once it stands still.
-const patience = 20 * time.Second
+const restorePatience = 20 * time.Second
 
 // errFilled means that a projector was faster, and fills the partition from the stream.
 var errFilled = errors.New("a projector fills the views from the stream")
@@ -141,7 +141,7 @@ func (plan *Plan) restore(ctx context.Context, p int, replace bool) (view.Positi
 				pos, _, err = store.Load(ctx, plan.Generation, p, nil)
 			}
 		}
-		other := pos.Restoring != "" && !strings.HasPrefix(pos.Restoring, plan.file.ID()+"/") && time.Since(began) < patience
+		other := pos.Restoring != "" && !strings.HasPrefix(pos.Restoring, plan.file.ID()+"/") && time.Since(began) < restorePatience
 		if err == nil && pos.Restoring == "" && pos.Sequence < plan.file.Position(p).Sequence {
 			return pos, errFilled
 		}

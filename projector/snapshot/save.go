@@ -13,7 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pinstatus/pinstatus/consumer"
+	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/fold"
+	"github.com/pinstatus/pinstatus/projector/patience"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -35,6 +37,12 @@ type Source struct {
 	Policy func() *fold.Policy
 
 	Log *zap.Logger
+
+	// Wait is for how long servers may be away; zero leaves it to a few seconds. Waiting is told
+	// why is being waited, and nil once that is over; nil if nobody asks.
+	Wait    time.Duration
+	Waiting func(error)
+
 	Now func() time.Time // the time that a snapshot is said to be of; default time.Now
 
 	bounds *bounds // nil: defaultBounds
@@ -163,8 +171,11 @@ type saver struct {
 // run saves all partitions. Those that cannot be saved at once, because the store or the
 // stream failed or their position went back, are tried again; the others are not.
 func (s *saver) run(ctx context.Context) error {
+	waiting := (&patience.Patience{For: s.Wait, Log: s.Log, Tell: s.Waiting}).Tries()
+	defer waiting.End()
 	pause := s.bounds.firstPause
 	for n := 1; ; n++ {
+		saved := s.saved()
 		err := s.attempt(ctx)
 		if err == nil {
 			err = s.checkStream(ctx)
@@ -175,9 +186,21 @@ func (s *saver) run(ctx context.Context) error {
 			return s.finish()
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case !errors.As(err, &again) || n == s.bounds.attempts:
+		case !errors.As(err, &again):
+			return err
+		case again.away && s.Wait > 0:
+			if s.saved() > saved {
+				waiting.CameOn()
+			}
+			if err := waiting.Again(ctx, err); err != nil {
+				return err
+			}
+			n--
+			continue
+		case n == s.bounds.attempts:
 			return err
 		}
+		waiting.CameOn()
 		s.Log.Info("saving a snapshot: trying again", zap.Error(err), zap.Int("attempt", n), zap.Duration("pause", pause))
 		select {
 		case <-time.After(pause):
@@ -189,12 +212,28 @@ func (s *saver) run(ctx context.Context) error {
 }
 
 // retryError is a failure that another attempt may not meet.
-type retryError struct{ err error }
+type retryError struct {
+	err  error
+	away bool // a server is away, or does not do what it should
+}
 
 func (e *retryError) Error() string { return e.err.Error() }
 func (e *retryError) Unwrap() error { return e.err }
 
-func again(err error) error { return &retryError{err} }
+func again(err error) error { return &retryError{err: err} }
+
+// away is the failure of a call.
+func away(err error) error { return &retryError{err: err, away: !errors.Is(err, projector.ErrTorn)} }
+
+// saved is the number of partitions that are saved.
+func (s *saver) saved() (n int) {
+	for _, p := range s.parts {
+		if p.saved {
+			n++
+		}
+	}
+	return n
+}
 
 // attempt saves the partitions that are not saved yet. Its error is about the first that it
 // could not save.
@@ -202,7 +241,7 @@ func (s *saver) attempt(ctx context.Context) error {
 	serving, err := s.Store.Serving(ctx)
 	switch {
 	case err != nil:
-		return again(err)
+		return away(err)
 	case serving == view.Serving{}:
 		return ErrNoViews
 	case serving.Generation != s.generation:
@@ -269,7 +308,7 @@ func (s *saver) begin(ctx context.Context, g view.Generation) (err error) {
 	}
 	created := s.Now().UTC()
 	if s.stream, err = s.Events.Describe(ctx); err != nil {
-		return again(err)
+		return away(err)
 	}
 	s.discard()
 	if s.spool, err = newSpool(s.dir); err != nil {
@@ -331,7 +370,7 @@ func (s *saver) copyAll(ctx context.Context, pending []*saving) error {
 		return ctx.Err()
 	})
 	if err != nil {
-		return again(err)
+		return away(err)
 	}
 	return nil
 }
@@ -358,9 +397,10 @@ func (s *saver) checkStream(ctx context.Context) error {
 	for _, p := range s.parts {
 		if err := fits(ctx, now, p.number, p.at); err != nil {
 			var unfit *UnfitError
-			if errors.As(err, &unfit) {
-				s.generation = view.Generation{} // what is written is of no use: from the beginning
+			if !errors.As(err, &unfit) {
+				return away(err)
 			}
+			s.generation = view.Generation{} // what is written is of no use: from the beginning
 			return again(err)
 		}
 	}
@@ -372,7 +412,7 @@ func (s *saver) describe(ctx context.Context) (consumer.Stream, error) {
 	now, err := s.Events.Describe(ctx)
 	switch {
 	case err != nil:
-		return now, again(err)
+		return now, away(err)
 	case now.Created != s.stream.Created:
 		return now, errors.New("the stream was deleted and made anew meanwhile")
 	}

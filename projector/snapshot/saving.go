@@ -39,7 +39,7 @@ func (p *saving) look(ctx context.Context) (view.Position, error) {
 func (p *saving) load(ctx context.Context, keys []view.Key) (view.Position, [][]byte, error) {
 	pos, values, err := p.Store.Load(ctx, p.generation, p.number, keys)
 	if err != nil {
-		return pos, nil, again(err)
+		return pos, nil, away(err)
 	}
 	switch {
 	case pos == view.Position{}:
