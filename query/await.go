@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"runtime/debug"
+	"slices"
 )
 
 // Await has a request wait, and is for a handler to return: then wait is called, and after
@@ -12,19 +13,40 @@ import (
 // one that waits so keeps neither the handler's stack nor those of its callers.
 func Await(ctx context.Context, wait func(), then func() error) error {
 	x := exchangeOf(ctx)
+	if x.workers == nil { // not a request of a Server's
+		wait()
+		return then()
+	}
 	x.wait, x.then = wait, then
 	return nil
 }
 
-// AtEnd has f called when the handlers of the request with ctx have ended, however they do.
-func AtEnd(ctx context.Context, f func()) { exchangeOf(ctx).atEnd = f }
+// AtEnd has f called when the handlers of a Server's request with ctx have ended, however
+// they do, the last one given first.
+func AtEnd(ctx context.Context, f func()) {
+	x := exchangeOf(ctx)
+	x.atEnd = append(x.atEnd, f)
+}
+
+// end calls what AtEnd was given. A panic is for finish to contain.
+func (x *exchange) end() {
+	for _, f := range slices.Backward(x.atEnd) {
+		func() {
+			defer x.contain()
+			f()
+		}()
+	}
+}
 
 // await waits. A panic is for finish to contain.
 func (x *exchange) await() {
-	defer func() {
-		if fault := recover(); fault != nil {
-			x.fault, x.stack = fault, debug.Stack()
-		}
-	}()
+	defer x.contain()
 	x.wait()
+}
+
+// contain is to be deferred.
+func (x *exchange) contain() {
+	if fault := recover(); fault != nil {
+		x.fault, x.stack = fault, debug.Stack()
+	}
 }

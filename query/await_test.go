@@ -7,8 +7,11 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
@@ -55,6 +58,10 @@ func TestAwait(t *testing.T) {
 		"panic while waiting": {func(ctx context.Context, w http.ResponseWriter) error {
 			return Await(ctx, boom, write(w, "done"))
 		}, 500, "echo fails\n", 1},
+		"panic at its end": {func(ctx context.Context, w http.ResponseWriter) error {
+			AtEnd(ctx, boom)
+			return Await(ctx, nothing, func() error { return nil })
+		}, 500, "echo fails\n", 1},
 		"panic afterwards": {func(ctx context.Context, _ http.ResponseWriter) error {
 			return Await(ctx, nothing, func() error { panic("boom") })
 		}, 500, "echo fails\n", 1},
@@ -84,6 +91,49 @@ func TestAwait(t *testing.T) {
 			t.Errorf("the log does not say where the panic was: %s", stack)
 		}
 	}
+}
+
+// Without a server, a handler waits itself.
+func TestAwaitWithoutServer(t *testing.T) {
+	waited := false
+	err := Await(t.Context(), func() { waited = true }, func() error { return ErrUnavailable })
+	if !waited || !errors.Is(err, ErrUnavailable) {
+		t.Errorf("waited: %v, %v", waited, err)
+	}
+}
+
+// Workers that a burst needed end when it is over, though others go on.
+func TestWorkersEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorkers()
+		const burst = 100
+		var all sync.WaitGroup
+		release := make(chan struct{})
+		for range burst {
+			all.Go(func() { w.run(func() { <-release }) })
+		}
+		synctest.Wait()
+		close(release)
+		all.Wait()
+		synctest.Wait()
+		idle := func() int {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			return len(w.idle)
+		}
+		if n := idle(); n != burst {
+			t.Fatalf("%d workers after a burst of %d", n, burst)
+		}
+		for range 30 {
+			w.run(func() {})
+			<-time.After(workerIdle / 10)
+		}
+		if n := idle(); n != 1 {
+			t.Errorf("%d workers for one part at a time; want 1", n)
+		}
+		w.close()
+		w.run(func() {}) // later ones are done, too, and nobody stays
+	})
 }
 
 // A panic that nothing contains, as of a dialect that cannot even say that it has failed,

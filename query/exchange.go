@@ -21,11 +21,12 @@ type exchange struct {
 	left       bool          // the client is gone: nothing is answered
 	ended      WatchEnd      // why the watch that it was has ended; empty if it was none
 
-	wait  func()       // what the request is to wait in; nil unless it is, see Await
-	then  func() error // goes on after that
-	atEnd func()       // see AtEnd; may be nil
-	fault any          // the panic that it has ended with; nil if it has not
-	stack []byte       // where that was
+	workers *workers     // nil if it is not a request of the server's
+	wait    func()       // what the request is to wait in; nil unless it is, see Await
+	then    func() error // goes on after that
+	atEnd   []func()     // see AtEnd
+	fault   any          // the panic that it has ended with; nil if it has not
+	stack   []byte       // where that was
 
 	reloads  uint64        // Service.reloads, as it came; 0 if it is not known
 	cut      bool          // the answer ends before it is whole
@@ -142,8 +143,7 @@ func (w *recorder) answers(code int) {
 	}
 }
 
-// end sends what there is to send of an answer that is whole. net/http would as well, on the
-// connection's stack.
+// end sends an answer that is whole. net/http would as well, on the connection's stack.
 func (w *recorder) end() {
 	if w.exchange.left || w.exchange.cut {
 		return
@@ -151,8 +151,11 @@ func (w *recorder) end() {
 	if w.code == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
-	if w.request.ProtoMajor > 1 {
+	switch {
+	case w.request.ProtoMajor > 1:
 		return // there the stack ends with the request
+	case w.Header().Get("Content-Length") == "" && w.code != http.StatusNoContent && w.code != http.StatusNotModified:
+		return // net/http still gives a short answer its length; flushed, it would go in chunks
 	}
 	_ = http.NewResponseController(w.ResponseWriter).Flush() // fails where nobody listens any more
 }

@@ -28,7 +28,7 @@ const maxDiscard = 64 << 10
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w, server: s}
 	x := &rec.exchange
-	x.began, x.reloads = time.Now(), s.opts.Service.reloads.Load()
+	x.began, x.reloads, x.workers = time.Now(), s.opts.Service.reloads.Load(), s.workers
 	s.workers.run(func() { s.begin(rec, r) })
 	for x.wait != nil {
 		x.await()
@@ -161,9 +161,7 @@ func (s *Server) finish(w *recorder) {
 		return
 	}
 	x.wait = nil
-	if x.atEnd != nil {
-		x.atEnd() // before the answer ends: its client may come again at once
-	}
+	x.end() // before the answer ends: its client may come again at once
 	if x.fault != nil {
 		s.metrics.panics.Inc()
 		s.log.Error("panic while answering a request", zap.String("requestId", x.requestID),

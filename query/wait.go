@@ -107,7 +107,7 @@ func (f *Follower) wait(ctx context.Context, c *Condition) (*Snapshot, bool, err
 			return nil, false, ctx.Err()
 		case why != nil:
 			return f.lastLook(ctx, c, why, o)
-		case o.err == nil && c.met(&o.Snapshot):
+		case o.err == nil && metBy(ctx, c, &o.Snapshot):
 			return &o.Snapshot, true, nil
 		case o.err != nil && first:
 			return nil, false, o.err
@@ -157,4 +157,13 @@ func (s *Service) WaitPIN(ctx context.Context, t *Tenant, accountID, pinType str
 		return pin != nil && pin.View.Set
 	}})
 	return set, err
+}
+
+// metBy is c.met, on a worker: it may encode the whole view, and the request may go on waiting.
+func metBy(ctx context.Context, c *Condition, s *Snapshot) (met bool) {
+	if w := exchangeOf(ctx).workers; w != nil && c.Met != nil {
+		w.run(func() { met = c.met(s) })
+		return met
+	}
+	return c.met(s)
 }

@@ -69,11 +69,17 @@ func (d *Dialect) check(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	var set bool
-	return query.Await(r.Context(), func() {
+	ask := func() {
 		// A wait ends when its token expires.
 		wait = min(wait, time.Until(p.Expires))
 		set, err = d.service.WaitPIN(r.Context(), p.Tenant, p.AccountID, p.Tenant.UserPINType, wait)
-	}, func() error { return answer(w, set, err) })
+	}
+	then := func() error { return answer(w, set, err) }
+	if wait <= 0 {
+		ask()
+		return then()
+	}
+	return query.Await(r.Context(), ask, then)
 }
 
 func answer(w http.ResponseWriter, set bool, err error) error {
