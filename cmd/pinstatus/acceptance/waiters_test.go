@@ -268,11 +268,12 @@ func bareWaiters(t *testing.T, all []*waiter, args ...string) int {
 		}
 		return nil
 	})
-	for _, w := range all {
-		*w = waiter{request: w.request, right: w.right}
+	mine := make([]*waiter, len(all))
+	for i, w := range all {
+		mine[i] = &waiter{request: w.request, right: w.right}
 	}
 	before := resident(t, cmd.Process.Pid)
-	connectAll(t, addr, all)
+	connectAll(t, addr, mine)
 	eventually(t, "all block", func() error {
 		a, err := fetch(t.Context(), "http://"+addr+"/blocked")
 		if err == nil && a.body != strconv.Itoa(len(all)) {
@@ -281,7 +282,7 @@ func bareWaiters(t *testing.T, all []*waiter, args ...string) int {
 		return err
 	})
 	each := (resident(t, cmd.Process.Pid) - before) / len(all)
-	for _, w := range all {
+	for _, w := range mine {
 		w.close()
 	}
 	return each

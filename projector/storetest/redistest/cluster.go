@@ -61,9 +61,15 @@ func startCluster(shards int, start func() *Server) *Cluster {
 // waitReady asks until every shard knows of all slots.
 func (c *Cluster) waitReady() {
 	for _, s := range c.Shards {
-		s.waitFor("the cluster to form", func() bool {
-			info, _ := s.Do("CLUSTER", "INFO").(string)
-			return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384")
-		})
+		s.waitSlots()
 	}
+}
+
+// waitSlots asks until the server knows of all slots: until then it gives clients a part of
+// them for the whole.
+func (s *Server) waitSlots() {
+	s.waitFor("the cluster to form", func() bool {
+		info, _ := s.Do("CLUSTER", "INFO").(string)
+		return strings.Contains(info, "cluster_state:ok") && strings.Contains(info, "cluster_slots_ok:16384")
+	})
 }

@@ -39,6 +39,7 @@ func startReplicated(shards int, start func() *Server) *Replicated {
 		replica.waitFor("the replica to have caught up", func() bool {
 			return strings.Contains(replica.replication(), "master_link_status:up")
 		})
+		replica.waitSlots()
 	}
 	c.URL = "redis+cluster://" + strings.Join(c.Addrs, ",")
 	return c
