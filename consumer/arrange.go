@@ -2,6 +2,7 @@ package consumer
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -13,6 +14,7 @@ const (
 	joinAfter = 10 * time.Second
 	// They are read together only while the places of the last and the first differ by no
 	// more than this: together they are read from the place of the last, and the others wait.
+	// But where each has to read everything, what they save may be more.
 	joinWithin = 50_000
 )
 
@@ -146,22 +148,36 @@ func (c *Consumer) together(want Assignment, number int, lanes []*lane) bool {
 
 // joinable reports whether partitions that are read one by one can be read together again.
 func (c *Consumer) joinable(want Assignment, lanes []*lane) bool {
-	var low, high uint64
+	var low, high, readers uint64
+	end, everything := uint64(math.MaxUint64), true // of what has to be read whole
 	for i, l := range lanes {
 		s := l.state()
 		if s.reader == nil || time.Since(s.healthy) < c.opts.joinAfter {
 			return false
 		}
 		place := s.reader.handled.Load()
-		if !want.whole() && filterable(s.stream, want.Partitions, place+1) {
-			return false
+		if filterable(s.stream, want.Partitions, place+1) {
+			if !want.whole() {
+				return false
+			}
+			everything = false
+		}
+		if end = min(end, s.stream.LastSequence); s.stream.Partitions == want.Partitions {
+			end = min(end, s.stream.Uniform)
 		}
 		if i == 0 {
 			low = place
 		}
 		low, high = min(low, place), max(high, place)
+		readers++
 	}
-	return high-low <= c.opts.joinWithin
+	return high-low <= c.opts.joinWithin || everything && sooner(readers, low, high, end)
+}
+
+// sooner reports whether the first of so many lanes, each of which reads everything, comes to the
+// end sooner if one reads for all of them, though that has to begin at the place of the last.
+func sooner(lanes, low, high, end uint64) bool {
+	return high < end && end-low <= lanes*(end-high)
 }
 
 // fits reports whether the lane is one of an assignment's.

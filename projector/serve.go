@@ -53,27 +53,55 @@ func (p *Projector) Serve(g view.Generation, own []int) error {
 }
 
 // Serving reads which generation serves, and remembers it. If the store has lost the record,
-// whoever has partition 0 puts it back as it was last known; else it is the zero Serving.
+// whoever has partition 0 puts it back as it was last known; else it is the zero Serving. If the
+// record has gone back to a generation that another one took over from, whoever knows better
+// puts it back.
 func (p *Projector) Serving(ctx context.Context) (view.Serving, error) {
 	found, err := p.opts.Store.Serving(ctx)
 	if err != nil {
 		return view.Serving{}, fmt.Errorf("serving generation: %w", err)
 	}
-	if found == (view.Serving{}) {
-		p.mu.Lock()
-		known, mine := p.serving, p.own[0] != nil
-		p.mu.Unlock()
-		if known == (view.Serving{}) || !mine {
-			return view.Serving{}, nil
+	p.mu.Lock()
+	known, mine := p.serving, p.own[0] != nil
+	p.mu.Unlock()
+	lost := false
+	switch {
+	case found == (view.Serving{}):
+		if lost = mine && known != found; !lost {
+			return found, nil
 		}
-		if found, err = p.opts.Store.SetServing(ctx, view.Serving{}, known); err != nil {
+	case found.Number < known.Number:
+		if lost, err = p.overtaken(ctx, found.Generation, known.Number); err != nil {
+			return view.Serving{}, err
+		}
+	}
+	if lost {
+		was := found
+		if found, err = p.opts.Store.SetServing(ctx, was, known); err != nil {
 			return view.Serving{}, fmt.Errorf("put back the serving generation: %w", err)
 		}
 		p.opts.Log.Warn("the store had lost the record of the serving generation: put back",
-			zap.Uint64("generation", found.Number), zap.Int("partitions", found.Partitions))
+			zap.Uint64("generation", found.Number), zap.Int("partitions", found.Partitions), zap.Uint64("found", was.Number))
 	}
 	p.learn(found)
 	return found, nil
+}
+
+// overtaken reports whether a generation has been sealed for one up to next, which has served
+// since. Where nothing is sealed, somebody has begun anew in a store that was emptied, or the
+// seals are lost as well: then it goes on.
+func (p *Projector) overtaken(ctx context.Context, g view.Generation, next uint64) (bool, error) {
+	for n := range g.Partitions {
+		pos, _, err := p.opts.Store.Load(ctx, g, n, nil)
+		switch {
+		case errors.Is(err, ErrTorn): // nothing is known of it
+		case err != nil:
+			return false, fmt.Errorf("seals of generation %d: %w", g.Number, err)
+		case pos.Sealed() && pos.Next <= next:
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // Begin makes the record of the first generation, with so many partitions, unless there is
@@ -132,7 +160,9 @@ func (p *Projector) admit(ctx context.Context, s consumer.Stream) (unread, err e
 	if serving == (view.Serving{}) {
 		serving = p.serving
 	}
-	p.serving = serving
+	if serving.Number >= p.serving.Number { // else it has gone back, and Serving sees to it
+		p.serving = serving
+	}
 	p.mu.Unlock()
 	if unread != nil && serving == (view.Serving{}) {
 		return unread, unread

@@ -260,6 +260,46 @@ func TestLostGenerationIsPutBack(t *testing.T) {
 	}
 }
 
+// The record's slot may go back by itself, to before a rebuild changed over. The seals of what
+// had served tell it apart from views that somebody began anew in an emptied store.
+func TestGenerationThatServesAgain(t *testing.T) {
+	next := view.Generation{Number: 2, Partitions: 8}
+	now := view.Serving{Generation: next, Previous: generation}
+	tests := []struct {
+		name  string
+		found view.Serving
+		seal  uint64 // of the former generation's last partition; 0 if it has none
+		want  view.Serving
+	}{
+		{"before the change", view.Serving{Generation: generation, Next: next}, next.Number, now},
+		{"before the rebuild", view.Serving{Generation: generation}, next.Number, now},
+		{"sealed for a later one", view.Serving{Generation: generation}, next.Number + 1, view.Serving{Generation: generation}},
+		{"begun anew", view.Serving{Generation: generation}, 0, view.Serving{Generation: generation}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFixture(t)
+			f.setServing(now)
+			if _, err := f.Serving(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			f.serve(1)
+			c := &projector.Commit{Generation: generation, Partition: partitions - 1, To: view.Position{Sequence: 7, Next: tt.seal}}
+			if got, err := f.store.Commit(t.Context(), c); err != nil || got != c.To {
+				t.Fatalf("seal: got %+v, %v", got, err)
+			}
+			f.setServing(tt.found)
+			_, _ = f.Open(t.Context(), f.stream, []int{1}) // what it learns does not make it forget
+			if got, err := f.Serving(t.Context()); err != nil || got != tt.want {
+				t.Errorf("Serving: got %+v, %v; want %+v", got, err, tt.want)
+			}
+			if got, err := f.store.Serving(t.Context()); err != nil || got != tt.want {
+				t.Errorf("record: %+v, %v; want %+v", got, err, tt.want)
+			}
+		})
+	}
+}
+
 // silent is a store whose record of the serving generation cannot be read for now.
 type silent struct {
 	projector.Store

@@ -184,75 +184,11 @@ func (g *generations) take(ctx context.Context, p int, k view.Key, v verdict) er
 	return nil
 }
 
-// settle compares the views that seem to differ, at one position for both sides.
-func (g *generations) settle(ctx context.Context) error {
-	all := g.suspects
-	g.suspects = nil
-	for _, p := range slices.Sorted(maps.Keys(all)) {
-		keys := all[p]
-		byNew := map[int][]view.Key{}
-		for _, k := range keys {
-			n := k.Partition(g.New.Partitions)
-			byNew[n] = append(byNew[n], k)
-		}
-		for _, n := range slices.Sorted(maps.Keys(byNew)) {
-			keys := byNew[n]
-			for len(keys) > 0 && !g.untold[p] {
-				part := keys[:min(len(keys), g.portion)]
-				keys = keys[len(part):]
-				if err := g.compareExactly(ctx, p, n, part); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	return nil
-}
-
-// compareExactly compares views that are in one partition of either generation. It waits for
-// Old where New is ahead: a partition in which nothing happens is carried forward about every
-// second.
-func (g *generations) compareExactly(ctx context.Context, p, n int, keys []view.Key) error {
-	for bound := time.Now().Add(g.Patience); time.Now().Before(bound); {
-		old, err := g.readOld(ctx, p, keys)
-		if err != nil || old == nil {
-			return err
-		}
-		at := old[0].Position.Sequence
-		if err := g.Follow(ctx, []int{n}, at, true); err != nil {
-			return err
-		}
-		made, err := g.read(ctx, g.New, keys)
-		if err != nil {
-			return err
-		}
-		if made[0].Position.Sequence != at {
-			select {
-			case <-time.After(exactPause):
-				continue
-			case <-ctx.Done():
-				return ctx.Err()
-			}
-		}
-		for i, k := range keys {
-			verdict, d := compare(k, made[i].Value, old[i].Value, old[i].Now, old[i].Now, true)
-			if verdict == different {
-				g.differ(d, k, p, at)
-			}
-		}
-		return nil
-	}
-	g.cannotTell(p, "the two generations did not come to one position")
-	return nil
-}
-
 func (g *generations) differ(d *Difference, k view.Key, p int, at uint64) {
 	g.report.Differences++
 	d.locate(k, p, at)
 	g.Differ(d)
 }
-
-const exactPause = 50 * time.Millisecond
 
 // readOld reads views of Old. It returns none where nothing can be told of the partition.
 func (g *generations) readOld(ctx context.Context, p int, keys []view.Key) ([]view.Record, error) {

@@ -98,15 +98,19 @@ func (c *client) gone(ctx context.Context) bool {
 
 // Serving is of projector.Store.
 func (c *client) Serving(ctx context.Context) (view.Serving, error) {
-	return do(ctx, c, "read the generation", nowhere, false, func() (view.Serving, error) {
+	found, err := do(ctx, c, "read the generation", nowhere, false, func() (view.Serving, error) {
 		return c.w.store.mem.Serving(context.Background())
 	})
+	if p := c.process; p != nil && err == nil {
+		p.heard = max(p.heard, found.Number)
+	}
+	return found, err
 }
 
 // SetServing is of projector.Store.
 func (c *client) SetServing(ctx context.Context, from, to view.Serving) (view.Serving, error) {
 	return do(ctx, c, fmt.Sprintf("set generation %s", short(to)), nowhere, true, func() (view.Serving, error) {
-		return c.w.store.mem.SetServing(context.Background(), from, to)
+		return c.w.store.setServing(from, to)
 	})
 }
 

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -184,6 +185,49 @@ func (w *world) failover(partitions int) {
 		w.note("store", "partition %d loses %d commits, is at %s", at.partition, n, positionText(w.store.load(at.generation, at.partition)))
 	}
 	w.forgotten = true
+}
+
+// disturbFlip lets a failover follow soon upon the change from one generation to another: of
+// the record's slot, or of the slots of the seals, or of both.
+func (w *world) disturbFlip() {
+	const soon = 200 // steps
+	if w.flipFaults == 0 || w.store.flipped == 0 || w.sched.step > w.store.flipped+soon || !w.sched.chance(0.02) {
+		return
+	}
+	w.flipFaults--
+	w.sched.step++
+	what := w.sched.rng.IntN(3)
+	if what != 0 {
+		w.rewindServing()
+	}
+	if what != 1 {
+		w.loseSeals()
+	}
+	w.forgotten = true
+	w.sched.settle()
+	w.audit()
+}
+
+// rewindServing goes over to a replica that lacks the newest changes of the record of the
+// serving generation, and has all the partitions' commits.
+func (w *world) rewindServing() {
+	was, _ := w.store.mem.Serving(context.Background())
+	w.store.rewindServing(1 + w.sched.rng.IntN(3))
+	if now, _ := w.store.mem.Serving(context.Background()); now.Number < was.Number {
+		w.note("store", "generation %d serves again, after %s", now.Number, short(was))
+	} else if now != was {
+		w.note("store", "the generation's key goes back to %s", short(now))
+	}
+}
+
+// loseSeals goes over to replicas that lack the seals of some partitions.
+func (w *world) loseSeals() {
+	for _, at := range w.store.places() {
+		if w.store.load(at.generation, at.partition).Sealed() && w.sched.chance(0.7) {
+			w.store.lose(at, 1)
+			w.note("store", "partition %d loses its seal, is at %s", at.partition, positionText(w.store.load(at.generation, at.partition)))
+		}
+	}
 }
 
 // deleteMessage takes a message out of the stream that has no effect: a repeat. It may be

@@ -40,6 +40,7 @@ type process struct {
 	tasks  sync.WaitGroup
 
 	serving view.Generation     // as last assigned
+	heard   uint64              // the highest number of a generation that it knows to have served
 	knows   map[place]uint64    // the furthest position that it has known
 	opened  map[place]uint64    // the stream's last sequence when it was last opened
 	through map[noticed]through // commits that went through

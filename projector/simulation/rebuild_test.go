@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector/rebuild"
@@ -12,6 +13,10 @@ import (
 
 // rebuildMistakes are planted ones that only a run with rebuilds finds.
 var rebuildMistakes = []planted{believeSealed}
+
+// rebuildLeaseTime lets a rebuild renew its lease, five times in it, late in a tick: what it
+// does after a wait of a random length comes before that, whatever the length.
+const rebuildLeaseTime = 10*tick - 50*time.Millisecond
 
 // source is the event stream as a rebuild reads it.
 type source struct {
@@ -95,7 +100,7 @@ func (w *world) rebuild(abort bool) {
 	o := rebuild.Options{
 		Source: &source{p, p.self}, Store: p.client, DeadLetters: &letters{w, p}, Notifier: &notifier{w, p},
 		Snapshots: &snapshots{w, p}, Policy: w.policy, Log: w.log(p.name), Owner: p.name,
-		Partitions: partitions, Grace: tick, LeaseTime: leaseTime, OwnersTimeout: 4*tick + 3*tick/4,
+		Partitions: partitions, Grace: tick, LeaseTime: rebuildLeaseTime, OwnersTimeout: 4*tick + 3*tick/4,
 		Step: func(s rebuild.Step, what string) { w.note(p.name, "%s: %s", s, what) },
 	}
 	run := rebuild.Run

@@ -19,8 +19,9 @@ const tick = 6 * time.Second
 
 // scheduler lets one actor at a time go on, until that one waits for its next turn.
 type scheduler struct {
-	rng  *rand.Rand
-	step int
+	rng   *rand.Rand
+	step  int
+	slept time.Time // when time last moved on
 
 	mu      sync.Mutex
 	waiting []*turn
@@ -39,6 +40,7 @@ type turn struct {
 	what  string
 	ready func() bool // whether it makes sense now; nil if always
 	since int         // the step in which the actor came to wait
+	half  int         // of the tick in which time moved on
 	from  int         // not before this step
 	given chan struct{}
 }
@@ -57,6 +59,9 @@ func (s *scheduler) await(a *actor, what string, ready func() bool) {
 		return
 	}
 	t.since = s.step
+	if time.Since(s.slept) > tick/2 {
+		t.half = 1
+	}
 	s.waiting = append(s.waiting, t)
 	s.mu.Unlock()
 	<-t.given
@@ -98,7 +103,7 @@ func (s *scheduler) next(slow float64) *turn {
 
 // compare is the order of turns, in which there is a place for each.
 func (t *turn) compare(o *turn) int {
-	return cmp.Or(cmp.Compare(t.actor.name, o.actor.name), cmp.Compare(t.what, o.what), cmp.Compare(t.since, o.since))
+	return cmp.Or(cmp.Compare(t.actor.name, o.actor.name), cmp.Compare(t.what, o.what), cmp.Compare(t.since, o.since), cmp.Compare(t.half, o.half))
 }
 
 // settle returns once all actors wait. What they have done is seen from then on.
@@ -116,6 +121,9 @@ func (s *scheduler) done() {
 
 // sleep moves the actors' time on.
 func (s *scheduler) sleep() {
+	s.mu.Lock()
+	s.slept = time.Now()
+	s.mu.Unlock()
 	<-time.After(tick)
 	s.settle()
 }

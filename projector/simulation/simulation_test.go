@@ -25,6 +25,11 @@ func simulate(t *testing.T, seed uint64, bug planted, out io.Writer) *world {
 	t.Helper()
 	var w *world
 	synctest.Test(t, func(t *testing.T) {
+		defer func() {
+			if p := recover(); p != nil {
+				panic(fmt.Sprintf("seed %d: %v", seed, p))
+			}
+		}()
 		<-time.After(time.Until(time.Unix(0, storeStart))) // virtual time begins years before
 		w = newWorld(seed, bug)
 		w.trace.out = out
@@ -74,7 +79,7 @@ var sights = []string{
 	": late", ": twice", ": request lost", ": answer lost", ": away", ", and takes effect", "crashes", "stands still",
 	"clock jumps", "loses everything", "loses the generation's key", "commits, is at", "position moved", "[refill",
 	"[restoring", "finds snapshot", "policy_older", "is deleted", "dead letters", "cannot say", "believes",
-	"hold g1.p0", "release g1", "not fit for all",
+	"serves again, after", "loses its seal", "hold g1.p0", "release g1", "not fit for all",
 }
 
 func check(t *testing.T, seed uint64, out io.Writer) *world {

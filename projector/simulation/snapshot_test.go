@@ -75,6 +75,18 @@ func (w *world) overtaken() bool {
 	return false
 }
 
+// overtakenFor reports whether a partition of a generation cannot go on: it was restored from
+// a snapshot while the stream lost what came behind that.
+func (w *world) overtakenFor(g view.Generation) bool {
+	for p := range g.Partitions {
+		pos := w.store.load(g, p)
+		if pos != (view.Position{}) && pos.Restoring == "" && pos.Sequence < w.stream.trimmed {
+			return true
+		}
+	}
+	return false
+}
+
 // snapshots is a process's way to them.
 type snapshots struct {
 	w *world

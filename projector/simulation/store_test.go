@@ -26,9 +26,12 @@ type store struct {
 	mem *memstore.Store
 	now int64 // its clock, Unix nanoseconds
 
-	latest   int64 // the latest that the clock has been
-	losses   int   // failovers of any partition
-	changes  int   // so many times something in it has changed
+	latest   int64          // the latest that the clock has been
+	losses   int            // failovers of any partition
+	changes  int            // so many times something in it has changed
+	records  []view.Serving // of the serving generation, from the first on
+	flipped  int            // the step in which another one began to serve; 0 if none did
+	peak     uint64         // the highest number that served, by the record as it is or was
 	partData map[place]*partitionData
 }
 
@@ -42,6 +45,8 @@ type partitionData struct {
 	// it has told readers not to believe less.
 	floor uint64
 	dirty bool // changed since the last audit
+
+	unsealed bool // it has lost its seal
 }
 
 func newStore(w *world) *store {
@@ -89,6 +94,7 @@ func (st *store) commit(c *projector.Commit, from *process, knew uint64) (view.P
 	d := st.partition(c.Generation, c.Partition)
 	st.changes++
 	d.commits = append(d.commits, c)
+	d.unsealed = d.unsealed && !c.To.Sealed()
 	d.dirty = true
 	d.reached = max(d.reached, c.To.Sequence)
 	last := st.w.stream.last().Sequence
@@ -103,6 +109,7 @@ func (st *store) commit(c *projector.Commit, from *process, knew uint64) (view.P
 // lease.
 func (st *store) lose(at place, n int) {
 	d := st.partition(at.generation, at.partition)
+	d.unsealed = d.unsealed || st.load(at.generation, at.partition).Sealed()
 	d.commits = d.commits[:len(d.commits)-min(n, len(d.commits))]
 	d.losses++
 	st.changes++
@@ -131,9 +138,54 @@ func (st *store) replay(d *partitionData) {
 	}
 }
 
+// setServing changes the record of the serving generation.
+func (st *store) setServing(from, to view.Serving) (view.Serving, error) {
+	before, err := st.mem.Serving(context.Background())
+	if err != nil {
+		return before, err
+	}
+	behind := st.behind()
+	found, err := st.mem.SetServing(context.Background(), from, to)
+	if err == nil && found != before {
+		st.records = append(st.records, found)
+		if before.Number != 0 && found.Number > before.Number {
+			st.flipped = st.w.sched.step
+		}
+		if behind && found.Number >= st.peak {
+			clear(st.w.believed) // nobody could be told meanwhile what others had been
+		}
+		st.peak = max(st.peak, found.Number)
+		st.changes++
+	}
+	return found, err
+}
+
+// rewindServing takes back the newest n changes of that record, but not the first.
+func (st *store) rewindServing(n int) {
+	if len(st.records) < 2 {
+		return
+	}
+	now := st.records[len(st.records)-1]
+	st.records = st.records[:max(1, len(st.records)-n)]
+	was := st.records[len(st.records)-1]
+	if found, err := st.mem.SetServing(context.Background(), now, was); err != nil || found != was {
+		panic(fmt.Sprint("the record cannot go back: ", err))
+	}
+	st.changes++
+	st.losses++
+	clear(st.w.believed)
+}
+
+// behind reports whether the record names a generation that another one took over from.
+func (st *store) behind() bool {
+	now, err := st.mem.Serving(context.Background())
+	return err == nil && now.Number != 0 && now.Number < st.peak
+}
+
 // flush loses everything.
 func (st *store) flush() {
 	st.mem.Flush()
+	st.records, st.peak = nil, 0
 	st.changes++
 	st.losses++
 	clear(st.w.believed)
@@ -146,6 +198,7 @@ func (st *store) flush() {
 // loseServing loses the key that says which generation serves, and the leases.
 func (st *store) loseServing() {
 	st.mem.Flush()
+	st.records = nil
 	for _, at := range st.places() {
 		st.replay(st.partData[at])
 	}

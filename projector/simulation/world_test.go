@@ -41,6 +41,7 @@ type world struct {
 	rebuilding bool // there are rebuilds in this run
 	leases     bool // who works on what is decided by leases, or by chance
 	faults     faults
+	flipFaults int                 // failovers that are to come soon after a rebuild has changed what serves
 	letters    map[uint64]bool     // stored dead letters
 	believed   map[view.Key]uint64 // the latest position that a view was believed at, since writes were last lost
 
@@ -56,6 +57,7 @@ type world struct {
 	readers    int
 	requests   int // late ones
 	ticks      int
+	backSince  int // the tick in which the record had not gone back yet, as an operator sees it
 
 	tasks   sync.WaitGroup
 	running context.Context
@@ -81,6 +83,7 @@ func newWorld(seed uint64, bug planted) *world {
 	w.rebuilding = w.sched.chance(0.4)
 	if w.rebuilding {
 		w.faults.weights[beginRebuild] = 4
+		w.flipFaults = w.sched.rng.IntN(3)
 	}
 	w.leases = w.sched.chance(0.5) || bug == trustLease
 	if w.leases && w.sched.chance(0.3) { // policies spread over those who share
@@ -118,11 +121,13 @@ func (w *world) run() string {
 	w.sched.settle()
 	for w.failure == "" && w.sched.step < w.faults.steps {
 		w.disturb()
+		w.disturbFlip()
 		w.turn()
 	}
 	w.heal()
 	for last := w.sched.step + longest; w.failure == "" && !w.well(); w.turn() {
 		w.operate()
+		w.disturbFlip()
 		if w.sched.step > last {
 			w.fail("nothing has failed for %d steps, and not all is well: %s", longest, w.ill())
 		}
