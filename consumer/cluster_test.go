@@ -14,19 +14,27 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
+// clusterHost is not where everybody takes free ports: those that are found here stay free
+// until the servers take them.
+const clusterHost = "127.0.0.4"
+
 // cluster starts three servers that replicate streams among them.
 func cluster(t *testing.T) []*server.Server {
 	t.Helper()
 	var routes []string
 	var ports []int
+	var found []net.Listener
 	for range 3 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", clusterHost+":0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		addr := netip.MustParseAddrPort(l.Addr().String())
 		ports = append(ports, int(addr.Port()))
 		routes = append(routes, "nats://"+addr.String())
+		found = append(found, l)
+	}
+	for _, l := range found {
 		if err := l.Close(); err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +44,7 @@ func cluster(t *testing.T) []*server.Server {
 		s, err := server.NewServer(&server.Options{
 			ServerName: fmt.Sprintf("n%d", i), Host: "127.0.0.1", Port: server.RANDOM_PORT,
 			JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true,
-			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: port},
+			Cluster: server.ClusterOpts{Name: "c", Host: clusterHost, Port: port},
 			Routes:  server.RoutesFromStr(strings.Join(routes, ",")),
 		})
 		if err != nil {
