@@ -32,7 +32,6 @@ type Follower struct {
 	service *Service
 	topic   *topic
 	version uint64    // of the outcome that Next returned last; 0 before the first
-	behind  bool      // it is in waiters.behind; guarded by waiters.mu
 	reloads uint64    // Service.reloads, as its credential was checked
 	ending  time.Time // when it is to end, as they have changed; zero while they have not
 }

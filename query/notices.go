@@ -106,7 +106,7 @@ func (s *Service) reconnectLoop(ctx context.Context, connected <-chan nats.Statu
 		switch {
 		case err == nil:
 			s.waiters.wakeAll()
-		case ctx.Err() == nil && s.opts.Notices.IsConnected():
+		case s.opts.Notices.IsConnected() && sleep(ctx, noticeDelay):
 			continue // it is slow
 		}
 		select {

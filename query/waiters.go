@@ -3,7 +3,6 @@ package query
 import (
 	"context"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,11 +38,11 @@ type waiters struct {
 
 	mu         sync.Mutex // guards all below, and all topics
 	waiting    int
-	tenants    map[string]int    // waiting requests of each tenant
-	topics     map[uint64]*topic // by the hash that change notices name them by
-	partitions int               // of the serving generation; 0 before the first
-	queues     map[int]*queue    // of each partition that is being read
-	behind     map[int][]behind  // of each partition whose position somebody waits for
+	tenants    map[string]int               // waiting requests of each tenant
+	topics     map[uint64]*topic            // by the hash that change notices name them by
+	partitions int                          // of the serving generation; 0 before the first
+	queues     map[int]*queue               // of each partition that is being read
+	behind     map[int]map[*Follower]uint64 // of each partition, who waits for it to process which sequence
 }
 
 // topic is one view that requests wait for.
@@ -71,12 +70,6 @@ type outcome struct {
 	woken   time.Time // when there was reason to read
 }
 
-// behind is a follower that waits for its partition to reach a sequence.
-type behind struct {
-	sequence uint64
-	follower *Follower
-}
-
 func newWaiters(limit int, read func(context.Context, []wanted, []*outcome), m *serviceMetrics) *waiters {
 	return &waiters{
 		read:    read,
@@ -85,7 +78,7 @@ func newWaiters(limit int, read func(context.Context, []wanted, []*outcome), m *
 		tenants: make(map[string]int),
 		topics:  make(map[uint64]*topic),
 		queues:  make(map[int]*queue),
-		behind:  make(map[int][]behind),
+		behind:  make(map[int]map[*Follower]uint64),
 	}
 }
 
@@ -187,20 +180,24 @@ func (w *waiters) latest(tp *topic, version uint64) (*outcome, <-chan struct{}) 
 func (w *waiters) await(f *Follower, sequence uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.fallBehind(f, sequence)
+}
+
+func (w *waiters) fallBehind(f *Follower, sequence uint64) {
 	p := f.topic.partition
-	if !f.behind {
-		f.behind = true
-		w.behind[p] = append(w.behind[p], behind{sequence, f})
+	if w.behind[p] == nil {
+		w.behind[p] = make(map[*Follower]uint64)
 	}
+	w.behind[p][f] = sequence
 }
 
 // awaitNoMore ends await.
 func (w *waiters) awaitNoMore(f *Follower) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if f.behind {
-		f.behind = false
-		w.forget(f.topic.partition, func(b behind) bool { return b.follower == f })
+	p := f.topic.partition
+	if delete(w.behind[p], f); len(w.behind[p]) == 0 {
+		delete(w.behind, p)
 	}
 }
 
@@ -223,20 +220,13 @@ func (w *waiters) notice(p int, to uint64, hashes []uint64) {
 			w.wake(tp, wakeNotice)
 		}
 	}
-	w.forget(p, func(b behind) bool {
-		if b.sequence > to {
-			return false
+	for f, sequence := range w.behind[p] {
+		if sequence <= to {
+			delete(w.behind[p], f)
+			w.wake(f.topic, wakeSequence)
 		}
-		b.follower.behind = false
-		w.wake(b.follower.topic, wakeSequence)
-		return true
-	})
-}
-
-// forget takes those out of partition p that no longer wait for it.
-func (w *waiters) forget(p int, done func(behind) bool) {
-	left := slices.DeleteFunc(w.behind[p], done)
-	if w.behind[p] = left; len(left) == 0 {
+	}
+	if len(w.behind[p]) == 0 {
 		delete(w.behind, p)
 	}
 }
@@ -277,11 +267,10 @@ func (w *waiters) regenerate(partitions int) {
 		}
 	}
 	before := w.behind
-	w.behind = make(map[int][]behind)
+	w.behind = make(map[int]map[*Follower]uint64)
 	for _, all := range before {
-		for _, b := range all {
-			p := b.follower.topic.partition
-			w.behind[p] = append(w.behind[p], b)
+		for f, sequence := range all {
+			w.fallBehind(f, sequence)
 		}
 	}
 }

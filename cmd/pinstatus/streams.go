@@ -72,7 +72,7 @@ func (o *options) announce(ctx context.Context, out io.Writer, js jetstream.JetS
 		var differs *consumer.StreamError
 		switch {
 		case errors.As(err, &differs):
-			fmt.Fprintf(out, "stream %s is to be put right: %s\n", differs.Stream, strings.Join(differs.Differences, "; "))
+			fmt.Fprintf(out, "going to apply stream %s: %s\n", differs.Stream, strings.Join(differs.Differences, "; "))
 		case err != nil:
 			return err
 		}
