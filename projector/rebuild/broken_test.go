@@ -83,10 +83,7 @@ func TestBroken(t *testing.T) {
 // A stream that was made anew has other events under the same sequences: there is nothing to
 // follow, and nothing to compare with.
 func TestStreamMadeAnew(t *testing.T) {
-	r := rig.New(t, 4)
-	r.Project("one", rig.Policy(1, 3))
-	r.Traffic.Publish(3000)
-	r.Settle()
+	r := settled(t, 3000)
 	if err := r.JS.DeleteStream(t.Context(), consumer.EventStream); err != nil {
 		t.Fatal(err)
 	}

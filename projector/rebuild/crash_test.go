@@ -27,10 +27,7 @@ func TestCrash(t *testing.T) {
 	for _, at := range []Step{StepBegin, StepFill, StepCompare, StepSeal, StepClose, StepFlip, StepHand} {
 		for _, to := range []int{4, 8} {
 			t.Run(string(at)+" "+map[int]string{4: "as many", 8: "more"}[to], func(t *testing.T) {
-				r := rig.New(t, 4)
-				r.Project("one", rig.Policy(1, 3))
-				r.Traffic.Publish(1500)
-				r.Settle()
+				r := settled(t, 1500)
 				stopReader := startReader(r, 4)
 				stop := r.Traffic.Start(20, 5*time.Millisecond)
 				_, err := Run(t.Context(), options(r, dieAfter(at), func(o *Options) { o.Partitions, o.Owner = to, "dead" }))
@@ -59,10 +56,7 @@ func TestCrash(t *testing.T) {
 func TestAbort(t *testing.T) {
 	for _, at := range []Step{StepBegin, StepFill, StepCompare, StepSeal, StepClose} {
 		t.Run(string(at), func(t *testing.T) {
-			r := rig.New(t, 4)
-			r.Project("one", rig.Policy(1, 3))
-			r.Traffic.Publish(1500)
-			r.Settle()
+			r := settled(t, 1500)
 			stopReader := startReader(r, 5)
 			stop := r.Traffic.Start(20, 5*time.Millisecond)
 			if _, err := Run(t.Context(), options(r, dieAfter(at), func(o *Options) { o.Partitions = 8 })); !errors.Is(err, errCrash) {
@@ -96,10 +90,7 @@ func TestAbort(t *testing.T) {
 }
 
 func TestResumeRefusesAnotherPlan(t *testing.T) {
-	r := rig.New(t, 4)
-	r.Project("one", rig.Policy(1, 3))
-	r.Traffic.Publish(1000)
-	r.Settle()
+	r := settled(t, 1000)
 	if _, err := Run(t.Context(), options(r, dieAfter(StepFill), func(o *Options) { o.Partitions = 8 })); !errors.Is(err, errCrash) {
 		t.Fatalf("error %v, want the crash", err)
 	}

@@ -181,3 +181,14 @@ func apply(r *rig.Rig, partitions int) {
 		r.TB.Fatalf("apply: %v", err)
 	}
 }
+
+// settled is a system of four partitions at rest, where a projector has folded so many events
+// of the traffic.
+func settled(tb testing.TB, events int) *rig.Rig {
+	tb.Helper()
+	r := rig.New(tb, 4)
+	r.Project("one", rig.Policy(1, 3))
+	r.Traffic.Publish(events)
+	r.Settle()
+	return r
+}

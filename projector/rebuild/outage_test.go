@@ -86,10 +86,7 @@ func TestServersAreAwayForAMoment(t *testing.T) {
 			}
 			t.Run(o.name+" "+string(at), func(t *testing.T) {
 				t.Parallel()
-				r := rig.New(t, 4)
-				r.Project("one", rig.Policy(1, 3))
-				r.Traffic.Publish(2000)
-				r.Settle()
+				r := settled(t, 2000)
 				sum := mustRun(r, o.during(r, at), func(o *Options) { o.Partitions, o.OwnersTimeout = 8, 20*time.Second })
 				if !sum.Changed || !sum.Dropped || sum.Plan.Action != ActionBegin {
 					t.Errorf("summary %+v, want all done by one run", sum)
@@ -107,10 +104,7 @@ func TestServersAreAwayForAMoment(t *testing.T) {
 
 // An abort waits for the store as well, which is all that it needs.
 func TestAbortWhileRedisIsAway(t *testing.T) {
-	r := rig.New(t, 4)
-	r.Project("one", rig.Policy(1, 3))
-	r.Traffic.Publish(1000)
-	r.Settle()
+	r := settled(t, 1000)
 	if _, err := Run(t.Context(), options(r, dieAfter(StepSeal))); !errors.Is(err, errCrash) {
 		t.Fatalf("error %v, want the crash", err)
 	}
@@ -128,10 +122,7 @@ func TestInterruptedWhileServersAreAway(t *testing.T) {
 	for _, o := range outages {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
-			r := rig.New(t, 4)
-			r.Project("one", rig.Policy(1, 3))
-			r.Traffic.Publish(2000)
-			r.Settle()
+			r := settled(t, 2000)
 			ctx, interrupt := context.WithCancel(t.Context())
 			var mu sync.Mutex
 			var why error
@@ -169,10 +160,7 @@ func TestServersStayAway(t *testing.T) {
 	for _, o := range outages {
 		t.Run(o.name, func(t *testing.T) {
 			t.Parallel()
-			r := rig.New(t, 4)
-			r.Project("one", rig.Policy(1, 3))
-			r.Traffic.Publish(2000)
-			r.Settle()
+			r := settled(t, 2000)
 			_, err := Run(t.Context(), options(r, func(opts *Options) {
 				opts.giveUp = 300 * time.Millisecond
 				opts.Step = func(s Step, _ string) {

@@ -125,10 +125,7 @@ func TestMixedPolicies(t *testing.T) {
 
 // Views that should not differ, and do, keep the new generation from serving.
 func TestDifferences(t *testing.T) {
-	r := rig.New(t, 4)
-	r.Project("one", rig.Policy(1, 3))
-	r.Traffic.Publish(2000)
-	r.Settle()
+	r := settled(t, 2000)
 	keys := view.NewKeyspace("", 1, 4)
 	var lost view.Key
 	for _, k := range rig.Keys() {
@@ -159,10 +156,7 @@ func TestDifferences(t *testing.T) {
 func TestInterrupted(t *testing.T) {
 	for _, at := range []Step{StepFill, StepCompare, StepSeal} {
 		t.Run(string(at), func(t *testing.T) {
-			r := rig.New(t, 4)
-			r.Project("one", rig.Policy(1, 3))
-			r.Traffic.Publish(2000)
-			r.Settle()
+			r := settled(t, 2000)
 			ctx, interrupt := context.WithCancel(t.Context())
 			sum, err := Run(ctx, options(r, func(o *Options) {
 				o.Step = func(s Step, _ string) {
@@ -189,10 +183,7 @@ func TestInterrupted(t *testing.T) {
 }
 
 func TestOneAtATime(t *testing.T) {
-	r := rig.New(t, 4)
-	r.Project("one", rig.Policy(1, 3))
-	r.Traffic.Publish(1000)
-	r.Settle()
+	r := settled(t, 1000)
 	filling, goOn := make(chan struct{}), make(chan struct{})
 	first := make(chan error, 1)
 	go func() {

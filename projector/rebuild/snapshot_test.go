@@ -65,10 +65,7 @@ func TestResumeFromSnapshotOfEarlierPolicy(t *testing.T) {
 // Where an operator has accepted that the stream's start is missing, new views begin with a
 // snapshot all the same, or are refused: they would forget what the old ones know.
 func TestAcceptedDeletions(t *testing.T) {
-	r := rig.New(t, 4)
-	r.Project("one", rig.Policy(1, 3))
-	r.Traffic.Publish(2000)
-	r.Settle()
+	r := settled(t, 2000)
 	dir := snapshot.NewDir(t.TempDir(), zaptest.NewLogger(t))
 	if _, err := dir.Save(t.Context(), snapshot.Source{Store: r.Store, Events: snapshot.JetStream(r.JS), Log: zaptest.NewLogger(t)}, 1); err != nil {
 		t.Fatalf("save: %v", err)

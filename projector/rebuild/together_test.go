@@ -61,10 +61,7 @@ func mustNotLose(r *rig.Rig, do func()) {
 
 // Another rebuild begins and changes over between the plan of one and its first step.
 func TestBeginAfterAnotherHasChangedOver(t *testing.T) {
-	r := rig.New(t, 4)
-	r.Project("one", rig.Policy(1, 3))
-	r.Traffic.Publish(3000)
-	r.Settle()
+	r := settled(t, 3000)
 	goOn := whenPlanned(r)
 	mustRun(r, func(o *Options) { o.Owner = "first" })
 	r.Settle()
@@ -80,10 +77,7 @@ func TestBeginAfterAnotherHasChangedOver(t *testing.T) {
 
 // What one has planned before another began must not be done to what that one fills.
 func TestBeginWhileAnotherFills(t *testing.T) {
-	r := rig.New(t, 4)
-	r.Project("one", rig.Policy(1, 3))
-	r.Traffic.Publish(3000)
-	r.Settle()
+	r := settled(t, 3000)
 	goOn := whenPlanned(r)
 	mustRun(r, func(o *Options) {
 		o.Owner = "first"
@@ -113,10 +107,7 @@ func TestBeginWhileAnotherFills(t *testing.T) {
 
 // The end of an abort is planned, and done by others, who make views anew, before it goes on.
 func TestFinishAfterAnotherHasFinished(t *testing.T) {
-	r := rig.New(t, 4)
-	r.Project("one", rig.Policy(1, 3))
-	r.Traffic.Publish(3000)
-	r.Settle()
+	r := settled(t, 3000)
 	if _, err := Run(t.Context(), options(r, dieAfter(StepFill))); !errors.Is(err, errCrash) {
 		t.Fatalf("error %v, want the crash", err)
 	}
@@ -141,10 +132,7 @@ func TestFinishAfterAnotherHasFinished(t *testing.T) {
 // A run that hangs after it has sealed is followed by another. When it wakes, it must take no
 // seal off: the other relies on them.
 func TestWakesAfterAnotherHasTakenOver(t *testing.T) {
-	r := rig.New(t, 4)
-	r.Project("one", rig.Policy(1, 3))
-	r.Traffic.Publish(3000)
-	r.Settle()
+	r := settled(t, 3000)
 	stopReader := startReader(r, 6)
 	stop := r.Traffic.Start(20, 5*time.Millisecond)
 	hangs, goOn, first := make(chan struct{}), make(chan struct{}), make(chan error, 1)
