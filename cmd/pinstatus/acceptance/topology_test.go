@@ -42,12 +42,7 @@ func TestSentinelFailoverUnderLoad(t *testing.T) {
 	load.reaches(t, len(parts[0])/2)
 	redis.Primary.Stop()
 	<-load.done
-	eventually(t, "the replica is the primary", func() error {
-		if role, ok := redis.Replica.Do("ROLE").([]any); !ok || role[0] != "master" {
-			return fmt.Errorf("it is %v", role)
-		}
-		return nil
-	})
+	redis.WaitPrimary()
 	<-f.publish(parts[1]).done
 	f.right()
 }

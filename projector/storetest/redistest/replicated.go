@@ -47,10 +47,15 @@ func startReplicated(shards int, start func() *Server) *Replicated {
 
 // WaitPrimary waits until a server is a primary.
 func (c *Replicated) WaitPrimary(s *Server) {
+	s.waitPrimary()
+	c.waitReadyAt(s)
+}
+
+// waitPrimary waits until a replica has become the primary, which ends its connections.
+func (s *Server) waitPrimary() {
 	s.waitFor("the replica to be the primary", func() bool {
 		return strings.Contains(s.replication(), "role:master")
 	})
-	c.waitReadyAt(s)
 }
 
 // waitReadyAt waits until a server finds that all slots are served.

@@ -56,6 +56,9 @@ func watch(server *Server, start func(more ...string) *Server, begin, end string
 	return s
 }
 
+// WaitPrimary waits until the replica has become the primary.
+func (s *Sentinel) WaitPrimary() { s.Replica.waitPrimary() }
+
 // Failover makes the replica the primary.
 func (s *Sentinel) Failover() {
 	s.tb.Helper()
@@ -63,9 +66,7 @@ func (s *Sentinel) Failover() {
 		_, err := s.try("SENTINEL", "FAILOVER", "mymaster")
 		return err == nil
 	})
-	s.waitFor("the replica to be the primary", func() bool {
-		return strings.Contains(s.Replica.replication(), "role:master")
-	})
+	s.WaitPrimary()
 }
 
 // waitFor asks until something holds, and fails the test if it does not in time.
