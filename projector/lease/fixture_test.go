@@ -90,6 +90,9 @@ func (g *group) run(name string, fresh bool, version int) *process {
 		g.t.Fatal(err)
 	}
 	p.Manager = m
+	if m.Ready() == nil {
+		g.t.Error("ready before the store was asked")
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	go func() {

@@ -28,9 +28,6 @@ func test(t *testing.T, partitions int, f func(t *testing.T, g *group)) {
 func TestOneHasAllAtOnce(t *testing.T) {
 	test(t, 16, func(t *testing.T, g *group) {
 		a := g.start("a")
-		if a.Ready() == nil {
-			t.Error("ready before the store was asked")
-		}
 		synctest.Wait()
 		g.mustBeFair()
 		if err := a.Ready(); err != nil {
