@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -130,14 +131,16 @@ func checkTools(t *testing.T, s *redisstore.Store, keys []view.Key) {
 	mustScan(t, s, generation, nil)
 }
 
-// TestAccessCluster: a Cluster's client needs to learn the slots, and which arguments of a
-// command are keys.
+// clusterCommands are what each side needs of a Cluster besides.
+var clusterCommands = []any{"+asking", "+cluster|slots"}
+
+// TestAccessCluster: a Cluster's client needs to learn the slots, and to ask for keys of one that
+// is on its way to another server.
 func TestAccessCluster(t *testing.T) {
 	t.Parallel()
 	cluster := redistest.StartCluster(t, 2)
 	for _, srv := range cluster.Shards {
-		rules := append([]any{"reset", "on", ">secret", "-@all", "~*", "+command", "+cluster|slots"}, projectorCommands...)
-		setUser(srv, "projector", rules...)
+		setUser(srv, "projector", slices.Concat([]any{"reset", "on", ">secret", "-@all", "~*"}, clusterCommands, projectorCommands)...)
 	}
 	s := newStore(t, redisstore.Options{Client: dial(t, strings.Replace(cluster.URL, "://", "://projector:secret@", 1))})
 	keys := accounts(2)
@@ -155,9 +158,16 @@ func TestAccessCluster(t *testing.T) {
 	}
 	checkLeasing(t, s)
 
+	from, to := cluster.Shards[0], cluster.Shards[1] // partition home is on the first
+	cluster.BeginMove(keyspace.Slot(home), from, to)
+	cluster.MoveKeys(keyspace.Slot(home), from, to)
+	mustCommit(t, s, move(position(1), position(2), "b", keys...))
+	mustHold(t, s, position(2), "b", keys...)
+	checkLeasing(t, s)
+	cluster.MoveSlot(keyspace.Slot(home), from, to)
+
 	for _, srv := range cluster.Shards {
-		rules := append([]any{"reset", "on", ">secret", "-@all", "~*", "+command", "+cluster|slots", "+cluster|nodes"}, toolCommands...)
-		setUser(srv, "tools", rules...)
+		setUser(srv, "tools", slices.Concat([]any{"reset", "on", ">secret", "-@all", "~*", "+cluster|nodes"}, clusterCommands, toolCommands)...)
 	}
 	tools := newStore(t, redisstore.Options{Client: dial(t, strings.Replace(cluster.URL, "://", "://tools:secret@", 1))})
 	checkTools(t, tools, keys)

@@ -123,13 +123,12 @@ func TestSlotOnTheMove(t *testing.T) {
 	old, fresh := keys[:3], keys[3:]
 	mustCommit(t, s, move(view.Position{}, position(1), "1", old...))
 
-	slot := cluster.Shards[0].Do("CLUSTER", "KEYSLOT", keyspace.Position(home))
+	slot := cluster.Slot(keyspace.Position(home))
 	from, to := cluster.Shards[0], cluster.Shards[1]
 	if n := from.Do("CLUSTER", "COUNTKEYSINSLOT", slot); n == int64(0) {
 		from, to = to, from
 	}
-	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", from.Do("CLUSTER", "MYID"))
-	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", to.Do("CLUSTER", "MYID"))
+	cluster.BeginMove(slot, from, to)
 
 	// Keys that are all there go on being written; new ones might be on the other side.
 	mustCommit(t, s, move(position(1), position(2), "2", old...))

@@ -36,10 +36,7 @@ func TestScanSlotOnTheMove(t *testing.T) {
 			t.Fatalf("slot %d is partition %d's", other, p)
 		}
 	}
-	begin := func(slot int) {
-		to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", from.Do("CLUSTER", "MYID"))
-		from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", to.Do("CLUSTER", "MYID"))
-	}
+	begin := func(slot int) { cluster.BeginMove(slot, from, to) }
 	begin(other)
 	mustScan(t, s, generation, want)
 

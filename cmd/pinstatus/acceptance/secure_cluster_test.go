@@ -19,14 +19,22 @@ import (
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
-// documentedUsers writes an ACL file with the rules that the documentation lists, and those to
-// add for some users. A user's password is the name after "dev-". The tests themselves come as
-// the operator, who may do everything.
-func documentedUsers(tb testing.TB, more map[string]string) (file string) {
+// documentedUsers writes an ACL file with the rules that the documentation lists, and those that
+// it wants added for a Cluster. A user's password is the name after "dev-". The tests themselves
+// come as the operator, who may do everything.
+func documentedUsers(tb testing.TB, cluster bool) (file string) {
 	tb.Helper()
 	text, err := os.ReadFile("../../../docs/operations.md")
 	if err != nil {
 		tb.Fatal(err)
+	}
+	more := map[string]string{}
+	if cluster {
+		added := regexp.MustCompile("In a Cluster all three need `(.*)` as well,\nand `tools` `(.*)`;").FindStringSubmatch(string(text))
+		if added == nil {
+			tb.Fatal("the documentation does not say what a Cluster's users need besides")
+		}
+		more = map[string]string{"projector": added[1], "query": added[1], "tools": added[1] + " " + added[2]}
 	}
 	users := "user default off\nuser operator on >dev-operator allchannels allkeys +@all\n"
 	found := map[string]bool{}
@@ -92,9 +100,7 @@ func TestRedisClusterTLSAndUsers(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	own := ca.issue()
-	members := ca.servers(documentedUsers(t, map[string]string{
-		"projector": "+cluster|slots", "query": "+cluster|slots", "tools": "+cluster|slots +cluster|nodes",
-	}), own)
+	members := ca.servers(documentedUsers(t, true), own)
 	broker, cluster := natstest.Start(t), members.StartReplicated(t, 3)
 	mayNotWrite(t, members, cluster.Shards[0])
 	g := &guarded{
@@ -131,7 +137,7 @@ func TestRedisSentinelTLSAndUsers(t *testing.T) {
 	t.Parallel()
 	ca := newAuthority(t)
 	own := ca.issue()
-	servers := ca.servers(documentedUsers(t, nil), own)
+	servers := ca.servers(documentedUsers(t, false), own)
 	broker, redis := natstest.Start(t), servers.StartSentinel(t)
 	mayNotWrite(t, servers, redis.Primary)
 	g := &guarded{

@@ -70,8 +70,7 @@ func TestClusterSlotMovedUnderLoad(t *testing.T) {
 	slot := redis.Slot(spaces.Position(moved))
 	from := redis.Owner(slot)
 	to := redis.Shards[(slices.Index(redis.Shards, from)+1)%len(redis.Shards)]
-	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", from.Do("CLUSTER", "MYID"))
-	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", to.Do("CLUSTER", "MYID"))
+	redis.BeginMove(slot, from, to)
 	host, port, _ := strings.Cut(to.Addr, ":")
 	from.Do("MIGRATE", host, port, spaces.View(moved, code), 0, 5000)
 	load = f.publish(parts[1])

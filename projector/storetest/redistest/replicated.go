@@ -71,9 +71,25 @@ func (*Replicated) waitReadyAt(s *Server) {
 // reshards: key by key, while clients go on.
 func (c *Cluster) MoveSlot(slot int, from, to *Server) {
 	from.tb.Helper()
-	fromID, toID := fmt.Sprint(from.Do("CLUSTER", "MYID")), fmt.Sprint(to.Do("CLUSTER", "MYID"))
-	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", fromID)
-	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", toID)
+	c.BeginMove(slot, from, to)
+	c.MoveKeys(slot, from, to)
+	toID := to.Do("CLUSTER", "MYID")
+	for _, s := range append([]*Server{to, from}, c.Shards...) {
+		_, _ = s.try("CLUSTER", "SETSLOT", slot, "NODE", toID) // a replica refuses
+	}
+}
+
+// BeginMove tells two primaries that a slot is on its way from one to the other.
+func (*Cluster) BeginMove(slot int, from, to *Server) {
+	from.tb.Helper()
+	to.Do("CLUSTER", "SETSLOT", slot, "IMPORTING", from.Do("CLUSTER", "MYID"))
+	from.Do("CLUSTER", "SETSLOT", slot, "MIGRATING", to.Do("CLUSTER", "MYID"))
+}
+
+// MoveKeys moves all keys of a slot whose move has begun; both primaries go on to say that it
+// is on its way.
+func (*Cluster) MoveKeys(slot int, from, to *Server) {
+	from.tb.Helper()
 	host, port, _ := strings.Cut(to.Addr, ":")
 	for {
 		keys, _ := from.Do("CLUSTER", "GETKEYSINSLOT", slot, 10).([]any)
@@ -81,9 +97,6 @@ func (c *Cluster) MoveSlot(slot int, from, to *Server) {
 			break
 		}
 		from.Do(slices.Concat([]any{"MIGRATE", host, port, "", 0, 5000}, to.credentials(), []any{"KEYS"}, keys)...)
-	}
-	for _, s := range append([]*Server{to, from}, c.Shards...) {
-		_, _ = s.try("CLUSTER", "SETSLOT", slot, "NODE", toID) // a replica refuses
 	}
 }
 
