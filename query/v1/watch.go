@@ -23,8 +23,7 @@ func (d *Dialect) watch(w http.ResponseWriter, r *http.Request, t *target, q *re
 		return run()
 	}
 	return query.Await(r.Context(), func() {
-		c := t.within(q.condition(t.id))
-		err = f.Reach(r.Context(), c.Sequence, c.For)
+		err = f.Reach(r.Context(), q.minSequence, q.within(t.Principal))
 	}, func() error {
 		if err != nil {
 			return err
