@@ -176,6 +176,7 @@ func TestRedisInTrouble(t *testing.T) {
 	server.Restart() // and everything is gone
 	check("Redis emptied", 0, query.ErrUnavailable)
 	querytest.Eventually(t, "not ready", func() bool { return service.Ready() != nil })
+	querytest.Eventually(t, "a connection to Redis", func() bool { return s.Ping(t.Context()) == nil })
 	if _, err := s.SetServing(t.Context(), view.Serving{}, view.Serving{Generation: generation}); err != nil {
 		t.Fatal(err)
 	}
