@@ -18,8 +18,9 @@ var (
 	// ErrDraining: the service drains.
 	ErrDraining = errors.New("draining")
 
-	// ErrReload: the tenants have changed, and credentials are to be checked anew.
-	ErrReload = errors.New("the tenants have changed")
+	// ErrReload: the tenants or an issuer's keys have changed, and credentials are to be checked
+	// anew.
+	ErrReload = errors.New("credentials are to be checked anew")
 )
 
 // reloadSpread is the time over which followers are told that the tenants have changed:
@@ -149,8 +150,8 @@ func (f *Follower) outcome(ctx context.Context, version uint64, timer <-chan tim
 	}
 }
 
-// Reload has all that follow a view end within some seconds, to come again with a
-// credential that is checked anew: the tenants have changed.
+// Reload has all that follow a view end within some seconds, to come again with a credential
+// that is checked anew: the tenants have changed, or an issuer has taken a key away.
 func (s *Service) Reload() {
 	s.reloads.Add(1)
 	s.waiters.stir()

@@ -25,6 +25,11 @@ type Options struct {
 	Now             func() time.Time  // the clock that credentials and keys age by; default time.Now
 	Tokens          int               // how many verified tokens are kept, half a KiB each; default 50,000
 	RefreshInterval time.Duration     // between fetches of an issuer's keys, about; default 10m
+
+	// KeyRemoved is called when an issuer's keys have been fetched and one that was among them
+	// is not any more. Its tokens are refused from then on, also those that were accepted
+	// before; what these have opened is for it to end. Default: nothing is done.
+	KeyRemoved func()
 }
 
 func (o *Options) validate() error {
@@ -45,6 +50,9 @@ func (o *Options) validate() error {
 	}
 	if o.RefreshInterval <= 0 {
 		o.RefreshInterval = 10 * time.Minute
+	}
+	if o.KeyRemoved == nil {
+		o.KeyRemoved = func() {}
 	}
 	return nil
 }

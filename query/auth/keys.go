@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/MicahParks/jwkset"
@@ -86,6 +87,24 @@ func parseKeys(raw []byte) (*keySet, error) {
 
 // maxReasons bounds how many unusable keys an error tells of.
 const maxReasons = 10
+
+// lacks is how many of the keys of another set, which may be nil, are not in this one.
+func (s *keySet) lacks(other *keySet) int {
+	n := 0
+	if other != nil {
+		for _, k := range other.keys {
+			if !slices.ContainsFunc(s.keys, k.equal) {
+				n++
+			}
+		}
+	}
+	return n
+}
+
+func (k signingKey) equal(other signingKey) bool {
+	key, ok := k.key.(interface{ Equal(crypto.PublicKey) bool })
+	return ok && k.id == other.id && key.Equal(other.key)
+}
 
 // parseKey reads one key of a set; the error says why it is not usable.
 func parseKey(raw json.RawMessage) (signingKey, error) {

@@ -74,7 +74,10 @@ func (a *Authenticator) refresh(ctx context.Context, src *keySource) {
 	}
 	switch {
 	case err == nil:
-		src.replace(set)
+		if removed := src.replace(set); removed > 0 {
+			a.log.Info("keys of an issuer are gone, and their tokens refused", zap.String("source", src.name), zap.Int("keys", removed))
+			a.opts.KeyRemoved()
+		}
 		src.fetched.Store(a.opts.Now().UnixNano())
 		a.metrics.refreshes.WithLabelValues("ok").Inc()
 	case ctx.Err() == nil:

@@ -182,6 +182,39 @@ func TestKeysStandThroughAnOutage(t *testing.T) {
 	})
 }
 
+// What a key's tokens have opened is to end once the key is gone, and only then.
+func TestKeyRemoved(t *testing.T) {
+	ec, other := querytest.NewKey(t, "k1", "ES256"), querytest.NewKey(t, "k1", "ES256")
+	rsa, ed := querytest.NewKey(t, "k2", "RS256"), querytest.NewKey(t, "k3", "EdDSA")
+	synctest.Test(t, func(t *testing.T) {
+		w := newWeb()
+		removals := 0
+		a := newAuth(t, auth.Options{Transport: w, KeyRemoved: func() { removals++ }}, tenant("acme", byURL))
+		w.set(jwksURL, document(t, ec))
+		run(t, a)
+		for _, step := range []struct {
+			name string
+			page string
+			want int
+		}{
+			{"the first keys", document(t, ec), 0},
+			{"more keys", document(t, ec, rsa, ed), 0},
+			{"in another order", document(t, ed, ec, rsa), 0},
+			{"none at all, which is not believed", `{"keys":[]}`, 0},
+			{"without one", document(t, ed, ec), 1},
+			{"without another", document(t, ec), 2},
+			{"another one of the same id", document(t, other), 3},
+		} {
+			w.set(jwksURL, step.page)
+			<-time.After(time.Hour)
+			synctest.Wait()
+			if removals != step.want {
+				t.Errorf("%s: told of %d removals; want %d", step.name, removals, step.want)
+			}
+		}
+	})
+}
+
 func TestUnknownKeyIsFetched(t *testing.T) {
 	key, next, never := querytest.NewKey(t, "k1", "ES256"), querytest.NewKey(t, "k2", "ES256"), querytest.NewKey(t, "k3", "ES256")
 	synctest.Test(t, func(t *testing.T) {

@@ -60,9 +60,13 @@ func (a *Authenticator) source(next, old *state, i query.Issuer) (*keySource, er
 	return src, nil
 }
 
-// replace puts a newer key set in place, unless it is the same document.
-func (s *keySource) replace(set *keySet) {
-	if old := s.keys.Load(); old == nil || old.raw != set.raw {
-		s.keys.Store(set)
+// replace puts a newer key set in place, unless it is the same document, and returns how many
+// keys of the older one it lacks.
+func (s *keySource) replace(set *keySet) (removed int) {
+	old := s.keys.Load()
+	if old != nil && old.raw == set.raw {
+		return 0
 	}
+	s.keys.Store(set)
+	return set.lacks(old)
 }

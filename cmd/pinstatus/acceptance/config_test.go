@@ -23,6 +23,7 @@ type config struct {
 	file    string
 	tenants []tenant
 	key     *ecdsa.PrivateKey // of all issuers
+	kid     string            // its name
 
 	operators map[string]string // tokens, by tenant
 }
@@ -57,7 +58,8 @@ type apiKey struct {
 type issuer struct {
 	Issuer   string `json:"issuer"`
 	Audience string `json:"audience"`
-	JWKSFile string `json:"jwksFile"`
+	JWKSFile string `json:"jwksFile,omitempty"`
+	JWKSURL  string `json:"jwksURL,omitempty"`
 }
 
 // The PIN types of tenants that name none.
@@ -70,11 +72,7 @@ var (
 // What they leave out, of PIN types, credentials and limits, they get.
 func newConfig(tb testing.TB, tenants ...tenant) *config {
 	tb.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	c := &config{file: filepath.Join(tb.TempDir(), "pinstatus.yaml"), tenants: tenants, key: key, operators: map[string]string{}}
+	c := &config{file: filepath.Join(tb.TempDir(), "pinstatus.yaml"), tenants: tenants, operators: map[string]string{}}
 	if len(c.tenants) == 0 {
 		c.tenants = []tenant{{ID: "acme"}}
 	}
@@ -84,11 +82,12 @@ func newConfig(tb testing.TB, tenants ...tenant) *config {
 			t.PINTypes = []pinType{parental, purchase}
 		}
 		t.APIKeys = append(t.APIKeys, newAPIKey("desk", apiKeyOf(t.ID)))
-		t.Tokens = []issuer{{issuerOf(t.ID), "pinstatus", "keys.jwks.json"}}
+		t.Tokens = []issuer{{Issuer: issuerOf(t.ID), Audience: "pinstatus", JWKSFile: keysFile}}
 		if t.Limits == nil {
 			t.Limits = map[string]int{"requestsPerSecond": 100_000, "waiters": 10_000, "waitersPerAccount": 100}
 		}
 	}
+	c.newKey(tb, "k1")
 	c.writeKeys(tb)
 	c.write(tb)
 	for _, t := range c.tenants {
@@ -103,7 +102,17 @@ func (c *config) write(tb testing.TB) {
 	write(tb, c.file, map[string]any{"tenants": c.tenants})
 }
 
-// writeKeys writes the issuers' key set anew.
+// newKey has the issuers sign with another key.
+func (c *config) newKey(tb testing.TB, kid string) {
+	tb.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	c.key, c.kid = key, kid
+}
+
+// writeKeys writes the issuers' key set anew, of the one key that they sign with.
 func (c *config) writeKeys(tb testing.TB) {
 	tb.Helper()
 	point, err := c.key.PublicKey.Bytes() // 4, X, Y
@@ -111,10 +120,13 @@ func (c *config) writeKeys(tb testing.TB) {
 		tb.Fatal(err)
 	}
 	b64 := base64.RawURLEncoding.EncodeToString
-	write(tb, filepath.Join(filepath.Dir(c.file), "keys.jwks.json"), map[string]any{"keys": []map[string]string{{
-		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "k1", "x": b64(point[1:33]), "y": b64(point[33:]),
+	write(tb, filepath.Join(filepath.Dir(c.file), keysFile), map[string]any{"keys": []map[string]string{{
+		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": c.kid, "x": b64(point[1:33]), "y": b64(point[33:]),
 	}}})
 }
+
+// keysFile is beside the configuration.
+const keysFile = "keys.jwks.json"
 
 func write(tb testing.TB, file string, v any) {
 	tb.Helper()
@@ -161,7 +173,7 @@ func (c *config) token(tenant string, claims jwt.MapClaims) string {
 	claims["iss"], claims["aud"] = issuerOf(tenant), "pinstatus"
 	claims["exp"] = time.Now().Add(time.Hour).Unix()
 	t := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
-	t.Header["kid"] = "k1"
+	t.Header["kid"] = c.kid
 	signed, err := t.SignedString(c.key)
 	if err != nil {
 		panic(err) // a fault of the test: the key is one for the method

@@ -1,12 +1,13 @@
 package acceptance
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
+	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"net/http/httptest"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -84,15 +85,51 @@ func TestKeySetFileIsReplaced(t *testing.T) {
 	}
 	old := c.operator("acme")
 	becomes(t, "the old key", ask(old), http.StatusOK, "")
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.key = key
+	c.newKey(t, "k1")
 	next := c.token("acme", jwt.MapClaims{"sub": "operator"})
 	becomes(t, "the next key, not published", ask(next), http.StatusUnauthorized, "")
 	c.writeKeys(t)
 	becomes(t, "the next key", ask(next), http.StatusOK, "")
 	becomes(t, "the old key, taken away", ask(old), http.StatusUnauthorized, "")
 	p.stop()
+}
+
+// An issuer takes a signing key out of the set at its URL: the key's tokens are refused, and the
+// watches that they have opened end.
+func TestSigningKeyRemoved(t *testing.T) {
+	t.Parallel()
+	c := newConfig(t)
+	keys := httptest.NewServer(http.FileServer(http.Dir(filepath.Dir(c.file))))
+	t.Cleanup(keys.Close)
+	c.tenants[0].Tokens = []issuer{{Issuer: issuerOf("acme"), Audience: "pinstatus", JWKSURL: keys.URL + "/" + keysFile}}
+	c.write(t)
+	p := serve(t, c, "--data-dir", t.TempDir()).ready()
+	token := func() string { return c.token("acme", jwt.MapClaims{"sub": "operator", "scope": "pins:read"}) }
+	old := token()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+"/v1/accounts/alice/watch", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+old)
+	watch, err := keys.Client().Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = watch.Body.Close() }()
+
+	c.newKey(t, "k2")
+	c.writeKeys(t)
+	ask := func(token string) func() (answer, error) {
+		return func() (answer, error) {
+			return fetch(t.Context(), p.base+"/v1/pinTypes", "Authorization", "Bearer "+token)
+		}
+	}
+	becomes(t, "a token of the next key, which is not known yet", ask(token()), http.StatusOK, "")
+	becomes(t, "a token of the key that is gone", ask(old), http.StatusUnauthorized, "")
+	events, err := io.ReadAll(watch.Body)
+	if err != nil || watch.StatusCode != http.StatusOK || !strings.HasSuffix(string(events), ": reload\n\n") {
+		t.Errorf("the watch: %s, %q, %v; want it ended with a comment", watch.Status, events, err)
+	}
 }

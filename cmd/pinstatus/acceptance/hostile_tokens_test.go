@@ -99,7 +99,7 @@ func (f *forger) tokens() map[string]string {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	jwks, err := os.ReadFile(filepath.Join(filepath.Dir(f.c.file), "keys.jwks.json"))
+	jwks, err := os.ReadFile(filepath.Join(filepath.Dir(f.c.file), keysFile))
 	if err != nil {
 		f.t.Fatal(err)
 	}
