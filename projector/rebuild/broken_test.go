@@ -93,7 +93,7 @@ func TestStreamMadeAnew(t *testing.T) {
 	apply(r, 4)
 	r.Traffic.Forget()
 	r.Traffic.Publish(1500)
-	stop := r.Traffic.Start(20, 5*time.Millisecond)
+	stop := r.Traffic.Start(10, 20*time.Millisecond)
 	if _, err := Run(t.Context(), options(r)); err == nil || !strings.Contains(err.Error(), "--accept-differences") {
 		t.Errorf("a rebuild that forgets all that another stream knew, without a word of the operator: %v", err)
 	}

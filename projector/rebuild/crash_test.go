@@ -29,7 +29,7 @@ func TestCrash(t *testing.T) {
 			t.Run(string(at)+" "+map[int]string{4: "as many", 8: "more"}[to], func(t *testing.T) {
 				r := settled(t, 1500)
 				stopReader := startReader(r, 4)
-				stop := r.Traffic.Start(20, 5*time.Millisecond)
+				stop := r.Traffic.Start(10, 20*time.Millisecond)
 				_, err := Run(t.Context(), options(r, dieAfter(at), func(o *Options) { o.Partitions, o.Owner = to, "dead" }))
 				if !errors.Is(err, errCrash) {
 					t.Fatalf("error %v, want the crash", err)
@@ -58,7 +58,7 @@ func TestAbort(t *testing.T) {
 		t.Run(string(at), func(t *testing.T) {
 			r := settled(t, 1500)
 			stopReader := startReader(r, 5)
-			stop := r.Traffic.Start(20, 5*time.Millisecond)
+			stop := r.Traffic.Start(10, 20*time.Millisecond)
 			if _, err := Run(t.Context(), options(r, dieAfter(at), func(o *Options) { o.Partitions = 8 })); !errors.Is(err, errCrash) {
 				t.Fatalf("error %v, want the crash", err)
 			}

@@ -110,6 +110,10 @@ func startReader(r *rig.Rig, seed uint64) (stop func() int) {
 				r.TB.Errorf("reader: %v", err)
 				return
 			}
+			select { // what is tested has to get on beside it, on one processor as well
+			case <-time.After(time.Millisecond):
+			case <-ctx.Done():
+			}
 		}
 	}()
 	stop = sync.OnceValue(func() int {

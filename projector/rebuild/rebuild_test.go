@@ -30,7 +30,7 @@ func TestRebuild(t *testing.T) {
 			r.Traffic.Publish(5000)
 			r.Settle()
 			reads := []func() int{startReader(r, 1), startReader(r, 2)}
-			stop := r.Traffic.Start(20, 5*time.Millisecond)
+			stop := r.Traffic.Start(10, 20*time.Millisecond)
 			sum := mustRun(r, func(o *Options) { o.Partitions = tt.to })
 			r.Traffic.Publish(500)
 			stop()
@@ -68,7 +68,7 @@ func TestPartitionsTwice(t *testing.T) {
 	r.Project("one", rig.Policy(1, 3))
 	r.Traffic.Publish(3000)
 	r.Settle()
-	stop := r.Traffic.Start(10, 5*time.Millisecond)
+	stop := r.Traffic.Start(10, 20*time.Millisecond)
 	stopReader := startReader(r, 3)
 	mustRun(r, func(o *Options) { o.Partitions = 8 })
 	if _, err := Run(t.Context(), options(r, func(o *Options) { o.Partitions = 32 })); err == nil {

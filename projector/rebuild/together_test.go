@@ -134,7 +134,7 @@ func TestFinishAfterAnotherHasFinished(t *testing.T) {
 func TestWakesAfterAnotherHasTakenOver(t *testing.T) {
 	r := settled(t, 3000)
 	stopReader := startReader(r, 6)
-	stop := r.Traffic.Start(20, 5*time.Millisecond)
+	stop := r.Traffic.Start(10, 20*time.Millisecond)
 	hangs, goOn, first := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	store := &sleepy{Store: r.Store}
 	go func() {
