@@ -83,45 +83,6 @@ func (s *Service) Wait(ctx context.Context, t *Tenant, key view.Key, c Condition
 	return f.wait(ctx, &c)
 }
 
-// ReachAll is ReadAll as soon as all the views' partitions have processed a sequence of the event
-// stream, for which it waits for up to d. It takes one place among the waiting requests, and none
-// if there is nothing to wait for. The error is a *BehindError if a partition has not processed
-// it by then; else it is as Wait's.
-func (s *Service) ReachAll(ctx context.Context, t *Tenant, keys []view.Key, sequence uint64, d time.Duration) ([]Snapshot, error) {
-	until := time.Now().Add(d)
-	c := Condition{Sequence: sequence, stream: s.history.stream()}
-	snaps, err := s.ReadAll(ctx, t, keys)
-	if err != nil {
-		return nil, err
-	}
-	waited := make(map[int]bool) // of which partitions one view has been waited with
-	for i := range snaps {
-		if c.reached(&snaps[i]) {
-			continue
-		}
-		p := keys[i].Partition(s.newest.Load().Partitions)
-		if waited[p] {
-			continue
-		}
-		waited[p] = true
-		if _, _, err := s.Wait(ctx, t, keys[i], Condition{Sequence: sequence, For: time.Until(until)}); err != nil {
-			return nil, err
-		}
-	}
-	if len(waited) == 0 {
-		return snaps, nil
-	}
-	if snaps, err = s.ReadAll(ctx, t, keys); err != nil {
-		return nil, err
-	}
-	for i := range snaps {
-		if _, _, err := c.end(&snaps[i]); err != nil {
-			return nil, err
-		}
-	}
-	return snaps, nil
-}
-
 func (s *Service) readOnce(ctx context.Context, t *Tenant, key view.Key, c *Condition) (*Snapshot, bool, error) {
 	snap, err := s.Read(ctx, t, key)
 	if err != nil {

@@ -3,7 +3,6 @@ package client
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -14,10 +13,10 @@ import (
 
 // PINs asks for many PIN codes, of which up to 500 take one request. Those of which nothing is
 // known are in Missing, which is no error. It needs a credential with the scope
-// deliveries:read. MinSequence and Wait hold for each request; IfChanged is for single views.
-func (c *Client) PINs(ctx context.Context, ids []string, opts ...ReadOption) (*PINBatch, error) {
+// deliveries:read.
+func (c *Client) PINs(ctx context.Context, ids []string) (*PINBatch, error) {
 	all := &PINBatch{}
-	if err := batches(ctx, c, pins, ids, opts, func(b *wire.PINBatch) {
+	if err := batches(ctx, c, pins, ids, func(b *wire.PINBatch) {
 		all.Found, all.Missing = append(all.Found, b.Found...), append(all.Missing, b.Missing...)
 	}); err != nil {
 		return nil, fmt.Errorf("get PIN codes: %w", err)
@@ -27,10 +26,9 @@ func (c *Client) PINs(ctx context.Context, ids []string, opts ...ReadOption) (*P
 
 // Accounts asks for many accounts, of which up to 500 take one request. Those that do not
 // exist are in Missing, which is no error. It needs a credential with the scope pins:read.
-// MinSequence and Wait hold for each request; IfChanged is for single views.
-func (c *Client) Accounts(ctx context.Context, ids []string, opts ...ReadOption) (*AccountBatch, error) {
+func (c *Client) Accounts(ctx context.Context, ids []string) (*AccountBatch, error) {
 	all := &AccountBatch{}
-	if err := batches(ctx, c, accounts, ids, opts, func(b *wire.AccountBatch) {
+	if err := batches(ctx, c, accounts, ids, func(b *wire.AccountBatch) {
 		all.Found, all.Missing = append(all.Found, b.Found...), append(all.Missing, b.Missing...)
 	}); err != nil {
 		return nil, fmt.Errorf("get accounts: %w", err)
@@ -40,14 +38,7 @@ func (c *Client) Accounts(ctx context.Context, ids []string, opts ...ReadOption)
 
 // batches asks for as many ids at a time as the service takes. An error says which ones it is
 // about, since the service counts each request's own.
-func batches[B any](ctx context.Context, c *Client, collection string, ids []string, opts []ReadOption, add func(*B)) error {
-	cond, err := newCondition(opts)
-	switch {
-	case err != nil:
-		return err
-	case cond.etag != "":
-		return errors.New("many views have no ETag")
-	}
+func batches[B any](ctx context.Context, c *Client, collection string, ids []string, add func(*B)) error {
 	for i, id := range ids {
 		if !utf8.ValidString(id) { // JSON would make another id of it
 			return fmt.Errorf("ids[%d] is not UTF-8", i)
@@ -62,7 +53,6 @@ func batches[B any](ctx context.Context, c *Client, collection string, ids []str
 		b := new(B)
 		if _, err := c.ask(ctx, &request{
 			method: http.MethodPost, path: collection + ":batchGet", body: body, views: len(some),
-			header: cond.header(), held: cond.held(),
 		}, b); err != nil {
 			if len(ids) > wire.MaxBatch {
 				err = fmt.Errorf("ids from %d to %d: %w", first, first+len(some)-1, err)

@@ -12,10 +12,10 @@ import (
 	"github.com/pinstatus/pinstatus/query/wire"
 )
 
-// ReadOption is a condition of a question for views, or of a watch.
+// ReadOption is a condition of a question for one view, or of a watch.
 type ReadOption func(*condition)
 
-// condition is what a question for views comes with.
+// condition is what a question for one view comes with.
 type condition struct {
 	sequence uint64
 	wait     time.Duration

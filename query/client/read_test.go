@@ -128,13 +128,6 @@ func TestRequests(t *testing.T) {
 			"batch", func() error { _, err := c.Accounts(t.Context(), []string{"a", "é\""}); return err },
 			sent{Line: "POST /v1/accounts:batchGet", ContentType: "application/json", Body: `{"ids":["a","é\""]}`},
 		},
-		{
-			"batch with a sequence", func() error {
-				_, err := c.PINs(t.Context(), []string{"a"}, MinSequence(7), Wait(time.Second))
-				return err
-			},
-			sent{Line: "POST /v1/pins:batchGet", Prefer: "wait=1", MinSequence: "7", ContentType: "application/json", Body: `{"ids":["a"]}`},
-		},
 	}
 	for _, tt := range tests {
 		tt.want.Accept = "application/json"

@@ -11,6 +11,7 @@ import (
 	"github.com/pinstatus/pinstatus/projector/view"
 	"github.com/pinstatus/pinstatus/query"
 	"github.com/pinstatus/pinstatus/query/auth"
+	"github.com/pinstatus/pinstatus/query/wire"
 )
 
 func (d *Dialect) batchPINs(w http.ResponseWriter, r *http.Request) error {
@@ -18,11 +19,11 @@ func (d *Dialect) batchPINs(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q, ids, err := readBatch(r)
+	ids, err := readIDs(r)
 	if err != nil {
 		return err
 	}
-	return d.batch(w, r, p, q, ids, query.PINKey)
+	return d.batch(w, r, p.Tenant, ids, query.PINKey)
 }
 
 func (d *Dialect) batchAccounts(w http.ResponseWriter, r *http.Request) error {
@@ -30,7 +31,7 @@ func (d *Dialect) batchAccounts(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	q, ids, err := readBatch(r)
+	ids, err := readIDs(r)
 	if err != nil {
 		return err
 	}
@@ -39,20 +40,14 @@ func (d *Dialect) batchAccounts(w http.ResponseWriter, r *http.Request) error {
 			return d.forbid(r, p, auth.ReasonAccount, errOtherAccount)
 		}
 	}
-	return d.batch(w, r, p, q, ids, query.AccountKey)
+	return d.batch(w, r, p.Tenant, ids, query.AccountKey)
 }
 
-// readBatch reads the request's headers, and then its body.
-func readBatch(r *http.Request) (*request, []string, error) {
-	q, err := parseWaits(r.Header)
-	if err != nil {
-		return nil, nil, err
-	}
-	ids, err := readIDs(r)
-	return q, ids, err
-}
-
+// readIDs reads the request's body.
 func readIDs(r *http.Request) ([]string, error) {
+	if len(r.Header.Values(wire.HeaderMinSequence)) > 0 {
+		return nil, errBatchWaits
+	}
 	if !isJSON(r.Header) {
 		return nil, errMediaType
 	}
@@ -81,41 +76,19 @@ func isJSON(h http.Header) bool {
 // sent as it is made, in pieces of that size: 500 views can be many megabytes.
 const maxWhole = 1 << 20
 
-// batch answers many views.
-func (d *Dialect) batch(
-	w http.ResponseWriter, r *http.Request, p *auth.Principal, q *request, ids []string, keyOf func(*query.Tenant, string) view.Key,
-) error {
+// batch answers many views, those that are there before the ids of the others.
+func (d *Dialect) batch(w http.ResponseWriter, r *http.Request, t *query.Tenant, ids []string, keyOf func(*query.Tenant, string) view.Key) error {
 	keys := make([]view.Key, len(ids))
 	for i, id := range ids {
 		if !query.ValidID(id) {
 			return badBody(fmt.Sprintf("ids[%d]: not %s", i, idRule))
 		}
-		keys[i] = keyOf(p.Tenant, id)
+		keys[i] = keyOf(t, id)
 	}
-	if q.minSequence == 0 { // there is nothing else to wait for
-		snaps, err := d.service.ReadAll(r.Context(), p.Tenant, keys)
-		if err != nil {
-			return err
-		}
-		answerAll(w, ids, snaps)
-		return nil
+	snaps, err := d.service.ReadAll(r.Context(), t, keys)
+	if err != nil {
+		return err
 	}
-	var snaps []query.Snapshot
-	var err error
-	return query.Await(r.Context(), func() {
-		snaps, err = d.service.ReachAll(r.Context(), p.Tenant, keys, q.minSequence, q.within(p))
-	}, func() error {
-		q.waited(w.Header(), err)
-		if err != nil {
-			return err
-		}
-		answerAll(w, ids, snaps)
-		return nil
-	})
-}
-
-// answerAll answers the views that are there, and then the ids of the others.
-func answerAll(w http.ResponseWriter, ids []string, snaps []query.Snapshot) {
 	e := &encoder{buf: make([]byte, 0, 512*len(ids))} // not of the pool: it grows large
 	sent, found := false, 0
 	e.raw(`{"found":[`)
@@ -126,7 +99,7 @@ func answerAll(w http.ResponseWriter, ids []string, snaps []query.Snapshot) {
 		if len(e.buf) >= maxWhole {
 			w.Header().Set("Content-Type", "application/json")
 			if !taken(w, e.buf) {
-				return
+				return nil
 			}
 			sent = true
 			e.reset()
@@ -138,9 +111,10 @@ func answerAll(w http.ResponseWriter, ids []string, snaps []query.Snapshot) {
 	e.missing(ids, snaps)
 	if sent {
 		taken(w, e.buf)
-		return
+		return nil
 	}
 	_ = query.WriteBody(w, http.StatusOK, "application/json", e.buf) // fails only where nobody listens any more
+	return nil
 }
 
 // taken sends a part of an answer, and reports whether anybody still listens.

@@ -117,8 +117,7 @@ func TestBatchRefusals(t *testing.T) {
 		{"client of none", acctsBatch, `{"ids":[""]}`, []string{unlinked, jsonBody}, 403, otherAccount},
 		{"client, no list", acctsBatch, `{}`, []string{client, jsonBody}, 400, body("ids: missing")},
 
-		{"sequence 0", pinsBatch, good, []string{deliveriesKey, "Pinstatus-Min-Sequence: 0"}, 400, badSequence},
-		{"wait 0", acctsBatch, good, []string{pinsKey, "Prefer: wait=0"}, 400, badPrefer},
+		{"sequence", pinsBatch, good, []string{deliveriesKey, "Pinstatus-Min-Sequence: 1"}, 400, problem(400, "Pinstatus-Min-Sequence: a request for many views cannot wait.")},
 		{"no media type", pinsBatch, good, []string{deliveriesKey}, 415, mediaType},
 		{"another media type", pinsBatch, good, []string{deliveriesKey, "Content-Type: text/json"}, 415, mediaType},
 		{"malformed media type", pinsBatch, good, []string{deliveriesKey, "Content-Type: application/json; ;"}, 415, mediaType},

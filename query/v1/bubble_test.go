@@ -35,22 +35,9 @@ type answered struct {
 // ask sends a GET, and returns when it has been answered or waits.
 func ask(t *testing.T, r *querytest.Rig, path string, headers ...string) pending {
 	t.Helper()
-	return pend(func() (querytest.Answer, error) { return r.Try(t.Context(), http.MethodGet, path, headers...) })
-}
-
-// askMany is ask for the accounts of a list of ids.
-func askMany(t *testing.T, r *querytest.Rig, ids string, headers ...string) pending {
-	t.Helper()
-	headers = append(headers, pinsKey, jsonBody)
-	return pend(func() (querytest.Answer, error) {
-		return r.TryPost(t.Context(), acctsBatch, `{"ids":`+ids+`}`, headers...)
-	})
-}
-
-func pend(try func() (querytest.Answer, error)) pending {
 	p := pending{time.Now(), make(chan answered, 1)}
 	go func() {
-		a, err := try()
+		a, err := r.Try(t.Context(), http.MethodGet, path, headers...)
 		if err != nil {
 			a.Body = err.Error()
 		}

@@ -35,6 +35,7 @@ var (
 		strconv.Itoa(int(wire.MaxWait/time.Second)) + ".")
 	errMinSequence = badRequest(wire.HeaderMinSequence + ": not a whole number from 1 to 18446744073709551615, or given more than once.")
 	errIfNoneMatch = badRequest(`If-None-Match: neither "*" nor a list of entity tags, each in quotes.`)
+	errBatchWaits  = badRequest(wire.HeaderMinSequence + ": a request for many views cannot wait.")
 	errMediaType   = &refusal{code: http.StatusUnsupportedMediaType, detail: "Content-Type: not application/json in UTF-8, or Content-Encoding: given."}
 )
 

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/pinstatus/pinstatus/query"
-	"github.com/pinstatus/pinstatus/query/auth"
 	"github.com/pinstatus/pinstatus/query/wire"
 )
 
@@ -24,19 +23,14 @@ func (d *Dialect) get(w http.ResponseWriter, r *http.Request, t *target, q *requ
 	var snap *query.Snapshot
 	var err error
 	return query.Await(r.Context(), func() {
-		snap, _, err = d.service.Wait(r.Context(), t.Tenant, t.key, q.condition(t))
+		snap, _, err = d.service.Wait(r.Context(), t.Tenant, t.key, t.within(q.condition(t.id)))
 	}, func() error {
-		q.waited(w.Header(), err)
+		var behind *query.BehindError
+		if q.wait > 0 && (err == nil || errors.As(err, &behind)) {
+			w.Header().Set(wire.HeaderPreferenceApplied, "wait="+strconv.Itoa(int(q.wait/time.Second)))
+		}
 		return answer(w, t, q, snap, err)
 	})
-}
-
-// waited says that the wait which was asked for has been honoured, if it has.
-func (q *request) waited(h http.Header, err error) {
-	var behind *query.BehindError
-	if q.wait > 0 && (err == nil || errors.As(err, &behind)) {
-		h.Set(wire.HeaderPreferenceApplied, "wait="+strconv.Itoa(int(q.wait/time.Second)))
-	}
 }
 
 // answer answers the view of a snapshot, unless there is an error instead.
@@ -69,25 +63,24 @@ func notModified(w http.ResponseWriter, tag etag) {
 // waits reports whether the request asks to wait for something.
 func (q *request) waits() bool { return q.wait > 0 || q.minSequence > 0 }
 
-// within is how long a request with a credential waits at most: no longer than that is good for.
-func (q *request) within(p *auth.Principal) time.Duration {
-	wait := cmp.Or(q.wait, sequenceWait)
-	if !p.Expires.IsZero() {
-		wait = min(wait, time.Until(p.Expires))
-	}
-	return wait
-}
-
 // condition is what a request that waits for a view waits for.
-func (q *request) condition(t *target) query.Condition {
-	c := query.Condition{Sequence: q.minSequence, For: q.within(t.Principal)}
+func (q *request) condition(id string) query.Condition {
+	c := query.Condition{Sequence: q.minSequence, For: cmp.Or(q.wait, sequenceWait)}
 	switch {
 	case q.wait == 0: // for its sequence alone
 	case q.match.given:
 		c.Seen = q.match.newest().sequence // by the answer of a replica that knew more, perhaps
-		c.Met = func(s *query.Snapshot) bool { return !s.Exists() || !q.match.names(tagOf(t.id, s)) }
+		c.Met = func(s *query.Snapshot) bool { return !s.Exists() || !q.match.names(tagOf(id, s)) }
 	case q.minSequence == 0:
 		c.Met = (*query.Snapshot).Exists
+	}
+	return c
+}
+
+// within has a wait end when its credential does.
+func (t *target) within(c query.Condition) query.Condition {
+	if !t.Expires.IsZero() {
+		c.For = min(c.For, time.Until(t.Expires))
 	}
 	return c
 }

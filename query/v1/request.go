@@ -8,29 +8,15 @@ import (
 	"github.com/pinstatus/pinstatus/query/wire"
 )
 
-// request is what the headers of a request ask.
+// request is what the headers of a request for a view ask.
 type request struct {
 	wait        time.Duration // 0: none asked for
 	minSequence uint64        // 0: none asked for
 	match       match
 }
 
-// parseRequest reads the headers of a request for a view. The error is a *refusal.
+// parseRequest reads the headers. The error is a *refusal.
 func parseRequest(h http.Header) (*request, error) {
-	q, err := parseWaits(h)
-	if err != nil {
-		return nil, err
-	}
-	var ok bool
-	if q.match, ok = parseMatch(h.Values("If-None-Match")); !ok {
-		return nil, errIfNoneMatch
-	}
-	return q, nil
-}
-
-// parseWaits reads those headers that a request for many views has as well. The error is a
-// *refusal.
-func parseWaits(h http.Header) (*request, error) {
 	q := new(request)
 	value, given, ok := preference(h.Values(wire.HeaderPrefer), "wait")
 	if ok && given {
@@ -45,6 +31,9 @@ func parseWaits(h http.Header) (*request, error) {
 		if err != nil || q.minSequence == 0 || len(values) > 1 {
 			return nil, errMinSequence
 		}
+	}
+	if q.match, ok = parseMatch(h.Values("If-None-Match")); !ok {
+		return nil, errIfNoneMatch
 	}
 	return q, nil
 }

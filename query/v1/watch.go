@@ -23,7 +23,8 @@ func (d *Dialect) watch(w http.ResponseWriter, r *http.Request, t *target, q *re
 		return run()
 	}
 	return query.Await(r.Context(), func() {
-		err = f.Reach(r.Context(), q.minSequence, q.within(t.Principal))
+		c := t.within(q.condition(t.id))
+		err = f.Reach(r.Context(), c.Sequence, c.For)
 	}, func() error {
 		if err != nil {
 			return err

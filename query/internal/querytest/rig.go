@@ -231,16 +231,11 @@ func (r *Rig) Do(method, path string, headers ...string) Answer {
 // Post sends a request with a body.
 func (r *Rig) Post(path, body string, headers ...string) Answer {
 	r.TB.Helper()
-	a, err := r.TryPost(r.TB.Context(), path, body, headers...)
+	a, err := r.try(r.TB.Context(), http.MethodPost, path, strings.NewReader(body), headers)
 	if err != nil {
 		r.TB.Fatal(err)
 	}
 	return a
-}
-
-// TryPost is Post for any goroutine, and until ctx ends.
-func (r *Rig) TryPost(ctx context.Context, path, body string, headers ...string) (Answer, error) {
-	return r.try(ctx, http.MethodPost, path, strings.NewReader(body), headers)
 }
 
 // Try is Do for any goroutine, and until ctx ends.
