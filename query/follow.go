@@ -117,9 +117,13 @@ func (f *Follower) ends() error {
 }
 
 // Reach waits for up to d until the view's partition has processed a sequence of the event
-// stream. The error is a *BehindError if it has not by then; else it is as Wait's.
+// stream. The error is a *BehindError if it has not by then; else it is as Wait's. If credentials
+// are to be checked anew since, Next says so at once: nothing has been shown yet.
 func (f *Follower) Reach(ctx context.Context, sequence uint64, d time.Duration) error {
 	_, _, err := f.wait(ctx, &Condition{Sequence: sequence, For: d, stream: f.service.history.stream()})
+	if f.reloads != f.service.reloads.Load() {
+		f.ending = time.Now()
+	}
 	return err
 }
 

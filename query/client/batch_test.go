@@ -81,9 +81,9 @@ func TestBatches(t *testing.T) {
 
 func TestFailedBatch(t *testing.T) {
 	asked := 0
-	c := newClient(t, func(w http.ResponseWriter, _ *http.Request) {
+	c := newClient(t, func(w http.ResponseWriter, r *http.Request) {
 		if asked++; asked == 1 {
-			answers(w, http.StatusOK, "application/json", `{"found":[],"missing":[]}`)
+			answers(w, http.StatusOK, "application/json", viewOf(t, r.RequestURI, sentBy(r).Body))
 			return
 		}
 		answers(w, http.StatusBadRequest, "application/problem+json", `{"title":"Bad Request","detail":"ids[3] is malformed."}`)

@@ -74,7 +74,7 @@ func TestCredentials(t *testing.T) {
 				problem(w, http.StatusServiceUnavailable)
 				return
 			}
-			answers(w, http.StatusOK, "application/json", "{}")
+			answers(w, http.StatusOK, "application/json", viewOf(t, r.RequestURI, ""))
 		}))
 		c, err := New(s.URL, tt.option, WithRetry(Retry{First: time.Nanosecond}))
 		if err != nil {
@@ -108,7 +108,7 @@ func TestOwnHTTPClient(t *testing.T) {
 			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
 			return
 		}
-		answers(w, http.StatusOK, "application/json", `{"accountId":"`+r.Proto+`"}`)
+		answers(w, http.StatusOK, "application/json", viewOf(t, r.RequestURI, ""), "X-Request-Id", r.Proto)
 	}))
 	s.EnableHTTP2 = true
 	s.Config.ErrorLog = zap.NewStdLog(zap.NewNop()) // it would tell of the certificate refused
@@ -122,7 +122,7 @@ func TestOwnHTTPClient(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer trusting.CloseIdleConnections()
-	if v, err := trusting.Account(t.Context(), "alice"); err != nil || v.AccountID != "HTTP/2.0" {
+	if v, err := trusting.Account(t.Context(), "alice"); err != nil || v.RequestID != "HTTP/2.0" {
 		t.Errorf("with the authority: %+v, %v; want an answer by HTTP/2", v, err)
 	}
 	var answer *Error

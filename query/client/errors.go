@@ -37,6 +37,9 @@ var (
 
 	// ErrUnavailable: nothing can be said for certain now (502, 503, 504).
 	ErrUnavailable = errors.New("unavailable")
+
+	// ErrNoAnswer: the service could not be reached, or has not answered in time or to the end.
+	ErrNoAnswer = errors.New("no answer")
 )
 
 // ErrNotModified says that the view is still the one of IfChanged.
@@ -125,6 +128,9 @@ type exchangeError struct {
 
 func (e *exchangeError) Error() string { return e.err.Error() }
 func (e *exchangeError) Unwrap() error { return e.err }
+
+// Is reports whether target is ErrNoAnswer.
+func (e *exchangeError) Is(target error) bool { return target == ErrNoAnswer }
 
 // newExchangeError takes the error of an HTTP client. It leaves the URL out, which has the id
 // in it of somebody's account.

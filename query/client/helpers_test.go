@@ -1,9 +1,12 @@
 package client
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/pinstatus/pinstatus/query/internal/querytest"
@@ -45,6 +48,24 @@ func newClient(tb testing.TB, h http.HandlerFunc, opts ...Option) *Client {
 }
 
 // answers is the answer to a request.
+// viewOf is an empty view of what a request is for: the last segment of its path, which names a
+// PIN code or an account, or the one id of a batch.
+func viewOf(tb testing.TB, path, body string) string {
+	tb.Helper()
+	if body != "" {
+		return `{"found":[],"missing":` + strings.TrimSuffix(strings.TrimPrefix(body, `{"ids":`), "}") + `}`
+	}
+	id, err := url.PathUnescape(path[strings.LastIndex(path, "/")+1:])
+	if err != nil {
+		tb.Error(err)
+	}
+	text, err := json.Marshal(map[string]string{"pinId": id, "accountId": id})
+	if err != nil {
+		tb.Error(err)
+	}
+	return string(text)
+}
+
 func answers(w http.ResponseWriter, code int, contentType, body string, header ...string) {
 	w.Header().Set("Content-Type", contentType)
 	for i := 0; i < len(header); i += 2 {

@@ -30,9 +30,9 @@ func MinSequence(seq uint64) ReadOption {
 	return func(c *condition) { c.sequence = seq }
 }
 
-// Wait has the service hold its answer back for up to d: until the view differs from that of
-// IfChanged, the event of MinSequence has been processed, and, without IfChanged, until there
-// is a view at all. It is from 1 s to MaxWait, and rounded up to whole seconds. A watch waits
+// Wait has the service hold its answer back for up to d: until the event of MinSequence has been
+// processed and the view differs from that of IfChanged; with neither of them, until there is a
+// view at all. It is from 1 s to MaxWait, and rounded up to whole seconds. A watch waits
 // anyway, and does not take it.
 func Wait(d time.Duration) ReadOption {
 	return func(c *condition) { c.wait = d }
@@ -85,7 +85,10 @@ func (c *condition) held() time.Duration {
 func (c *Client) PIN(ctx context.Context, id string, opts ...ReadOption) (*PINView, error) {
 	v := &PINView{}
 	var err error
-	if v.Meta, err = c.view(ctx, pins, id, opts, &v.PIN); err != nil {
+	if v.Meta, err = c.view(ctx, pins, id, opts, &v.PIN); err == nil && v.PINID != id {
+		err = errNoView
+	}
+	if err != nil {
 		return nil, fmt.Errorf("get PIN code: %w", err)
 	}
 	return v, nil
@@ -96,11 +99,17 @@ func (c *Client) PIN(ctx context.Context, id string, opts ...ReadOption) (*PINVi
 func (c *Client) Account(ctx context.Context, id string, opts ...ReadOption) (*AccountView, error) {
 	v := &AccountView{}
 	var err error
-	if v.Meta, err = c.view(ctx, accounts, id, opts, &v.Account); err != nil {
+	if v.Meta, err = c.view(ctx, accounts, id, opts, &v.Account); err == nil && v.AccountID != id {
+		err = errNoView
+	}
+	if err != nil {
 		return nil, fmt.Errorf("get account: %w", err)
 	}
 	return v, nil
 }
+
+// errNoView: the answer is JSON, and not what was asked for.
+var errNoView = errors.New("answered with something else: is this the URL of the service?")
 
 // PINTypes asks for the tenant's PIN types, and their policy. It needs a credential with the
 // scope pins:read.

@@ -100,7 +100,7 @@ func TestRequests(t *testing.T) {
 	var got sent
 	c := newClient(t, func(w http.ResponseWriter, r *http.Request) {
 		got = sentBy(r)
-		answers(w, http.StatusOK, "application/json", "{}")
+		answers(w, http.StatusOK, "application/json", viewOf(t, r.RequestURI, got.Body))
 	})
 	get := func(id string, opts ...ReadOption) func() error {
 		return func() error { _, err := c.PIN(t.Context(), id, opts...); return err }
@@ -140,12 +140,33 @@ func TestRequests(t *testing.T) {
 	}
 }
 
+// JSON of something else is no view, however well it fits.
+func TestNotTheService(t *testing.T) {
+	body := ""
+	c := newClient(t, func(w http.ResponseWriter, _ *http.Request) { answers(w, http.StatusOK, "application/json", body) })
+	const want = "answered with something else: is this the URL of the service?"
+	for _, body = range []string{"null", "{}", `{"title":"maintenance"}`, `{"pinId":"b","accountId":"b"}`} {
+		if _, err := c.PIN(t.Context(), "a"); err == nil || err.Error() != "get PIN code: "+want {
+			t.Errorf("a PIN code, %s: %v; want %q", body, err, want)
+		}
+		if _, err := c.Account(t.Context(), "a"); err == nil || err.Error() != "get account: "+want {
+			t.Errorf("an account, %s: %v; want %q", body, err, want)
+		}
+		if _, err := c.PINs(t.Context(), []string{"a"}); err == nil || err.Error() != "get PIN codes: "+want {
+			t.Errorf("PIN codes, %s: %v; want %q", body, err, want)
+		}
+		if _, err := c.Accounts(t.Context(), []string{"a"}); err == nil || err.Error() != "get accounts: "+want {
+			t.Errorf("accounts, %s: %v; want %q", body, err, want)
+		}
+	}
+}
+
 func TestBasePath(t *testing.T) {
 	network := querytest.NewPipe()
 	served := make(chan string, 1)
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		served <- r.RequestURI
-		answers(w, http.StatusOK, "application/json", "{}")
+		answers(w, http.StatusOK, "application/json", viewOf(t, r.RequestURI, ""))
 	})}
 	go func() { _ = s.Serve(network) }()
 	defer s.Close()

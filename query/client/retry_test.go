@@ -46,7 +46,7 @@ func script(tb testing.TB, r Retry, steps []step, tries *int) *Client {
 		}
 		in, out := io.Pipe()
 		go func() {
-			_, _ = io.WriteString(out, "{")
+			_, _ = io.WriteString(out, `{"accountId":"alice"`)
 			if s.cut {
 				_ = out.CloseWithError(io.ErrUnexpectedEOF)
 				return
@@ -87,6 +87,7 @@ func TestRetries(t *testing.T) {
 		},
 		{"attempts by default", Retry{}, []step{{code: 503}}, 0, 4, ErrUnavailable, 475 * time.Millisecond, 1425 * time.Millisecond},
 		{"one attempt", Retry{Attempts: 1}, []step{{err: refused}}, 0, 1, syscall.ECONNREFUSED, 0, 0},
+		{"no answer", Retry{Attempts: 1}, []step{{err: refused}}, 0, 1, ErrNoAnswer, 0, 0},
 		{"the service asks for a time", Retry{}, []step{{code: 503, retryAfter: "5"}, ok}, 0, 2, nil, 5100 * time.Millisecond, 5300 * time.Millisecond},
 		{"by a date", Retry{}, []step{{code: 429, retryAfter: "Sat, 01 Jan 2000 00:00:07 GMT"}, ok}, 0, 2, nil, 7100 * time.Millisecond, 7300 * time.Millisecond},
 		{"for a time in the past", Retry{}, []step{{code: 429, retryAfter: "Fri, 31 Dec 1999 00:00:00 GMT"}, ok}, 0, 2, nil, 100 * time.Millisecond, 300 * time.Millisecond},
@@ -144,7 +145,7 @@ func TestTimeouts(t *testing.T) {
 			c.timeout = 3 * time.Second
 			began := time.Now()
 			_, err := c.PIN(t.Context(), "a", opts...)
-			if took := time.Since(began); err == nil || took != want || err.Error() != "get PIN code: no answer within "+want.String() {
+			if took := time.Since(began); err == nil || took != want || !errors.Is(err, ErrNoAnswer) || err.Error() != "get PIN code: no answer within "+want.String() {
 				t.Errorf("%v after %s, want no answer within %s", err, took, want)
 			}
 		})

@@ -25,12 +25,17 @@ func (d *Dialect) get(w http.ResponseWriter, r *http.Request, t *target, q *requ
 	return query.Await(r.Context(), func() {
 		snap, _, err = d.service.Wait(r.Context(), t.Tenant, t.key, t.within(q.condition(t.id)))
 	}, func() error {
-		var behind *query.BehindError
-		if q.wait > 0 && (err == nil || errors.As(err, &behind)) {
-			w.Header().Set(wire.HeaderPreferenceApplied, "wait="+strconv.Itoa(int(q.wait/time.Second)))
-		}
+		q.waited(w.Header(), err)
 		return answer(w, t, q, snap, err)
 	})
+}
+
+// waited says that the wait which was asked for has been honoured, if it has.
+func (q *request) waited(h http.Header, err error) {
+	var behind *query.BehindError
+	if q.wait > 0 && (err == nil || errors.As(err, &behind)) {
+		h.Set(wire.HeaderPreferenceApplied, "wait="+strconv.Itoa(int(q.wait/time.Second)))
+	}
 }
 
 // answer answers the view of a snapshot, unless there is an error instead.

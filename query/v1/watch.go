@@ -26,6 +26,7 @@ func (d *Dialect) watch(w http.ResponseWriter, r *http.Request, t *target, q *re
 		c := t.within(q.condition(t.id))
 		err = f.Reach(r.Context(), c.Sequence, c.For)
 	}, func() error {
+		q.waited(w.Header(), err)
 		if err != nil {
 			return err
 		}

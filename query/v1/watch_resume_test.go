@@ -97,7 +97,10 @@ func TestWatchMinSequence(t *testing.T) {
 		w := watch(t, r, pinPath, deliveriesKey, "Pinstatus-Min-Sequence: 100")
 		w.expect(shown(7, deliveryBody("2B67", 7, event.MessageAccepted)))
 		ask(t, r, pinPath+"/watch", deliveriesKey, next).expect(t, 5*time.Second, 409, behind(100))
-		ask(t, r, pinPath+"/watch", deliveriesKey, next, "Prefer: wait=20").expect(t, 20*time.Second, 409, behind(100))
+		header := ask(t, r, pinPath+"/watch", deliveriesKey, next, "Prefer: wait=20").expect(t, 20*time.Second, 409, behind(100))
+		if got := header.Get("Preference-Applied"); got != "wait=20" {
+			t.Errorf("Preference-Applied %q", got)
+		}
 		ask(t, r, pinPath+"/watch", deliveriesKey, "Prefer: wait=0").expect(t, 0, 400, badPrefer)
 
 		began := time.Now()
@@ -107,5 +110,16 @@ func TestWatchMinSequence(t *testing.T) {
 		if at.Before(began.Add(10*time.Second)) || at.After(began.Add(10*time.Second+noticed)) {
 			t.Errorf("after %s", at.Sub(began))
 		}
+	})
+}
+
+// A credential that is gone when the sequence has been processed is shown nothing.
+func TestWatchMinSequenceAfterAReload(t *testing.T) {
+	bubble(t, querytest.Config{}, func(t *testing.T, r *querytest.Rig) {
+		time.AfterFunc(10*time.Second, r.Service.Reload)
+		time.AfterFunc(20*time.Second, func() { r.Views.CommitDelivery("acme", "2B67", delivery(101, event.MessageDelivered)) })
+		w := watch(t, r, pinPath, deliveriesKey, "Pinstatus-Min-Sequence: 101", "Prefer: wait=60")
+		at := w.expect(": reload")
+		w.expectAfter(at, 0, ended)
 	})
 }
