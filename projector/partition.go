@@ -1,6 +1,7 @@
 package projector
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -48,6 +49,14 @@ type partition struct {
 type reached struct {
 	stream   int64 // creation time, Unix nanoseconds
 	sequence uint64
+}
+
+// or is the higher one; of two streams, the one of the stream that was created last.
+func (r reached) or(other reached) reached {
+	if cmp.Or(cmp.Compare(r.stream, other.stream), cmp.Compare(r.sequence, other.sequence)) < 0 {
+		return other
+	}
+	return r
 }
 
 func newPartition(p *Projector, g view.Generation, number int) *partition {

@@ -91,6 +91,7 @@ type Projector struct {
 	generation view.Generation    // zero before Serve
 	own        map[int]*partition // each is one goroutine's
 	left       map[place]reached  // of partitions that were given up and may come back
+	newer      reached            // of generations after this one, which the store had and has no more
 }
 
 // place is a partition of a generation.

@@ -119,6 +119,36 @@ func TestPositionGoesBack(t *testing.T) {
 	}
 }
 
+// An old snapshot of the store's is restored, from before a rebuild: what the generation that it
+// does not know had reached, all partitions of the older one have to reach.
+func TestPositionGoesBackBehindARebuild(t *testing.T) {
+	f := newFixture(t)
+	f.open()
+	p := account("alice").Partition(partitions)
+	one := f.message(failed("alice"))
+	f.mustHandle(p, one)
+	next := view.Generation{Number: 2, Partitions: partitions}
+	f.setServing(view.Serving{Generation: generation, Next: next})
+	if err := f.Serve(next, all(partitions)); err != nil {
+		t.Fatal(err)
+	}
+	f.open()
+	f.notices.generation = next
+	f.mustHandle(p, one, f.message(failed("alice")))
+
+	f.serve(p)
+	f.serve(all(partitions)...)
+	f.message(failed("alice"))
+	if got := f.open(); got[p] != 1 {
+		t.Errorf("positions %v; want partition %d at 1", got, p)
+	}
+	for n := range partitions {
+		if pos := f.position(n); pos.Refill != 2 {
+			t.Errorf("partition %d: refill target %d; want what the lost generation had reached, 2", n, pos.Refill)
+		}
+	}
+}
+
 func TestViewsOutliveTheirEndForALateProjector(t *testing.T) {
 	f := newFixture(t)
 	f.policy.Tenants["acme"].CodeRetention = 2 * time.Second

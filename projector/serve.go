@@ -37,10 +37,20 @@ func (p *Projector) Serve(g view.Generation, own []int) error {
 			p.left[place{p.generation, number}] = pt.reached
 		}
 	}
+	switch {
+	case g.Number > p.generation.Number:
+		p.newer = reached{}
+	case g.Number < p.generation.Number: // the store has gone back to before a rebuild
+		for at, r := range p.left {
+			if at.generation.Number > g.Number {
+				p.newer = p.newer.or(r)
+			}
+		}
+	}
 	for number, pt := range now {
 		if pt == nil {
 			now[number] = newPartition(p, g, number)
-			now[number].reached = p.left[place{g, number}]
+			now[number].reached = p.left[place{g, number}].or(p.newer)
 		}
 	}
 	for at := range p.left {

@@ -234,6 +234,9 @@ func (o *restoreOptions) run(cmd *cobra.Command, path string) error {
 		_, written := io.WriteString(out, text)
 		failed = errors.Join(failed, written)
 	})
+	if err != nil {
+		err = fmt.Errorf("%w; run it again: until all partitions are restored, questions about the others are answered with 503", err)
+	}
 	if n := len(plan.Behind); n > 0 {
 		err = errors.Join(err, fmt.Errorf("%d %s (%s) not restored: a projector fills the views from the stream, and they are whole once that is done "+
 			"(see \"pinstatus partitions\"); --replace restores them, and all others; projectors with --snapshot-dir restore by themselves",

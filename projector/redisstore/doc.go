@@ -43,9 +43,10 @@
 // # What each side may be allowed
 //
 // A reader needs the commands GET, PTTL, TIME, EVAL, EVALSHA, PING and INFO; a projector
-// MGET, SET and DEL besides, and ZADD, ZREM, ZRANGE, ZREMRANGEBYSCORE and PEXPIREAT for the
-// list of projectors; who scans and drops, UNLINK and SCAN. All need all keys under their
-// prefix, and in a Cluster CLUSTER SLOTS, and ASKING for a slot on its way to another server; to
-// scan and drop, CLUSTER NODES. Permission for keys that is limited to reading (%R~) does not
-// suffice for EVALSHA, whose read-only form Redis 6.2 lacks.
+// MGET, SET and DEL besides, ZADD, ZREM, ZRANGE, ZREMRANGEBYSCORE and PEXPIREAT for the list
+// of projectors, and SCAN to remove what is left of a restore that was given up; who drops
+// partitions, UNLINK. All need all keys under their prefix, and in a Cluster CLUSTER SLOTS, and
+// ASKING for a slot on its way to another server; to scan and drop, CLUSTER NODES. Permission
+// for keys that is limited to reading (%R~) does not suffice for EVALSHA, whose read-only form
+// Redis 6.2 lacks.
 package redisstore

@@ -30,11 +30,12 @@ func documentedUsers(tb testing.TB, cluster bool) (file string) {
 	}
 	more := map[string]string{}
 	if cluster {
-		added := regexp.MustCompile("In a Cluster all three need `(.*)` as well,\nand `tools` `(.*)`;").FindStringSubmatch(string(text))
+		added := regexp.MustCompile("In a\nCluster all three need `(.*)` as well, and `projector` and `tools` `(.*)`;").FindStringSubmatch(string(text))
 		if added == nil {
 			tb.Fatal("the documentation does not say what a Cluster's users need besides")
 		}
-		more = map[string]string{"projector": added[1], "query": added[1], "tools": added[1] + " " + added[2]}
+		looks := added[1] + " " + added[2]
+		more = map[string]string{"projector": looks, "query": added[1], "tools": looks}
 	}
 	users := "user default off\nuser operator on >dev-operator allchannels allkeys +@all\n"
 	found := map[string]bool{}

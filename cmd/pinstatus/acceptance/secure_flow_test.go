@@ -135,7 +135,9 @@ func (g *guarded) tools(t *testing.T) {
 	succeeds(t, append([]string{"streams", "check"}, g.nats("operator")...)...)
 	succeeds(t, append([]string{"publish", event}, g.nats("operator")...)...)
 	succeeds(t, g.tool("verify", configured...)...)
-	succeeds(t, g.tool("snapshot save", append(configured, t.TempDir())...)...)
+	snapshots := t.TempDir()
+	succeeds(t, g.tool("snapshot save", append(configured, snapshots)...)...)
+	succeeds(t, g.tool("snapshot restore --replace", snapshots)...) // which projectors may find given up
 	succeeds(t, g.tool("erase code 2B67", "--tenant", "demo")...)
 	succeeds(t, g.tool("rebuild", append(configured, "--grace", "0s")...)...)
 	if out := succeeds(t, append([]string{"deadletters", "list", "--json"}, g.nats("operator")...)...); !strings.Contains(out, "2B69") {
