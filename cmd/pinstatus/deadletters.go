@@ -11,6 +11,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/pinstatus/pinstatus/consumer/letters"
 )
@@ -132,6 +133,8 @@ The command waits until the projector has processed the events, and tells what b
 
   accepted   it is in the views, or was there already; the dead letter is deleted
   returned   it is a dead letter again, with a new sequence, which takes the old one's place
+  replaced   an earlier run published it, and it came back as another of the chosen letters,
+             which is replayed instead; the dead letter is deleted
   pending    it is published, and was not processed within --wait
   refused    it cannot be published again as it was
   failed     an error of NATS
@@ -152,6 +155,11 @@ sequence that was named.`,
 				return err
 			}
 			defer t.close()
+			if ro.Wait > 0 {
+				if err := t.served(cmd.Context()); err != nil {
+					return fmt.Errorf("nothing done: %w", err)
+				}
+			}
 			ro.JetStream, ro.Positions = t.jetStream, t.positions
 			return replay(cmd, f, *ro, asJSON)
 		},
@@ -187,7 +195,7 @@ func replay(cmd *cobra.Command, f *letters.Filter, o letters.ReplayOptions, asJS
 	missed := chosen.missed(cmd.ErrOrStderr())
 	verb := map[bool]string{true: "would replay ", false: "replaying "}[o.Dry]
 	fmt.Fprintln(cmd.ErrOrStderr(), verb+chosen.counts.String())
-	results := newReplayPrinter(cmd.OutOrStdout(), asJSON)
+	results := newReplayPrinter(cmd.OutOrStdout(), o.Wait, asJSON)
 	if err := r.Replay(cmd.Context(), f, through, results.add); err != nil {
 		return err
 	}
@@ -251,12 +259,11 @@ func confirm(cmd *cobra.Command, yes bool) error {
 	if yes {
 		return nil
 	}
-	in := cmd.InOrStdin()
-	if f, ok := in.(*os.File); !ok || !isTerminal(f) {
+	if !atTerminal(cmd) {
 		return errors.New("nothing done: say --yes where nobody can be asked")
 	}
 	fmt.Fprint(cmd.ErrOrStderr(), "Go on? [y/N] ")
-	answer, err := bufio.NewReader(in).ReadString('\n')
+	answer, err := bufio.NewReader(cmd.InOrStdin()).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
@@ -264,4 +271,11 @@ func confirm(cmd *cobra.Command, yes bool) error {
 		return errors.New("nothing done")
 	}
 	return nil
+}
+
+// atTerminal reports whether somebody can be asked. What a timer starts has the null device for
+// its input.
+func atTerminal(cmd *cobra.Command) bool {
+	f, ok := cmd.InOrStdin().(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
 }

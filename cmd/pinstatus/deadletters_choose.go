@@ -22,9 +22,12 @@ type letterFilter struct {
 	reasons, tenants, families, sequences []string
 	since, until                          string
 	all                                   bool
+
+	given *pflag.FlagSet // that they are among; nil where there are none
 }
 
 func (lf *letterFilter) flags(f *pflag.FlagSet) {
+	lf.given = f
 	f.StringSliceVar(&lf.sequences, "sequence", nil, "only the events with these `sequence`s in the event stream")
 	f.StringSliceVar(&lf.reasons, "reason", nil, "only these `reason`s, such as late or unknown-tenant")
 	f.StringSliceVar(&lf.tenants, "tenant", nil, "only events on subjects of these `tenant`s")
@@ -35,6 +38,9 @@ func (lf *letterFilter) flags(f *pflag.FlagSet) {
 
 // filter reads the flags, and sequences that are given as arguments.
 func (lf *letterFilter) filter(args []string, now time.Time) (*letters.Filter, error) {
+	if err := lf.nonempty(); err != nil {
+		return nil, err
+	}
 	f := &letters.Filter{Tenants: lf.tenants, Families: lf.families}
 	for _, reason := range lf.reasons {
 		f.Reasons = append(f.Reasons, event.Reason(reason))
@@ -59,6 +65,23 @@ func (lf *letterFilter) filter(args []string, now time.Time) (*letters.Filter, e
 	return f, nil
 }
 
+// nonempty refuses a flag that is given without a value, as by a variable that is not set: it
+// would choose all where some were meant.
+func (lf *letterFilter) nonempty() error {
+	if lf.given == nil {
+		return nil
+	}
+	for name, values := range map[string][]string{
+		"sequence": lf.sequences, "reason": lf.reasons, "tenant": lf.tenants, "family": lf.families,
+		"since": {lf.since}, "until": {lf.until},
+	} {
+		if lf.given.Changed(name) && (len(values) == 0 || slices.Contains(values, "")) {
+			return fmt.Errorf("--%s is empty", name)
+		}
+	}
+	return nil
+}
+
 // chosen is filter for commands that change something: nobody drops all by leaving out a flag.
 func (lf *letterFilter) chosen(args []string, now time.Time) (*letters.Filter, error) {
 	f, err := lf.filter(args, now)
@@ -79,6 +102,9 @@ func moment(text string, now time.Time) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	if ago, err := time.ParseDuration(text); err == nil {
+		if ago < 0 {
+			return time.Time{}, fmt.Errorf("%q lies in the future: a duration says how long ago, %q", text, strings.TrimPrefix(text, "-"))
+		}
 		return now.Add(-ago), nil
 	}
 	t, err := time.Parse(time.RFC3339, text)

@@ -217,11 +217,12 @@ func printable(s string) string {
 type replayPrinter struct {
 	out    io.Writer
 	json   *json.Encoder // nil for text
+	wait   time.Duration // that was given to the projector
 	counts map[letters.Outcome]uint64
 }
 
-func newReplayPrinter(out io.Writer, asJSON bool) *replayPrinter {
-	p := &replayPrinter{out: out, counts: map[letters.Outcome]uint64{}}
+func newReplayPrinter(out io.Writer, wait time.Duration, asJSON bool) *replayPrinter {
+	p := &replayPrinter{out: out, wait: wait, counts: map[letters.Outcome]uint64{}}
 	if asJSON {
 		p.json = json.NewEncoder(out)
 	}
@@ -250,12 +251,15 @@ func (p *replayPrinter) add(r *letters.Result) error {
 			shown.Reason, shown.Detail = string(r.Return.Reason), r.Return.Detail
 		}
 		if r.Err != nil {
-			shown.Error = r.Err.Error()
+			shown.Error = explainWait(r.Err, p.wait).Error()
 		}
 		return p.json.Encode(shown)
 	}
 	text := fmt.Sprintf("%d: %s", r.Letter.Sequence, r.Outcome)
-	if r.Replay != 0 {
+	switch {
+	case r.Outcome == letters.Replaced:
+		text += fmt.Sprintf(" by %d", r.Replay)
+	case r.Replay != 0:
 		text += fmt.Sprintf(" as %d", r.Replay)
 	}
 	if r.Earlier {
@@ -265,7 +269,7 @@ func (p *replayPrinter) add(r *letters.Result) error {
 		text += fmt.Sprintf(": %s (%s)", printable(string(r.Return.Reason)), printable(r.Return.Detail))
 	}
 	if r.Err != nil {
-		text += ": " + r.Err.Error()
+		text += ": " + explainWait(r.Err, p.wait).Error()
 	}
 	_, err := fmt.Fprintln(p.out, text)
 	return err
@@ -285,7 +289,9 @@ func (p *replayPrinter) end() error {
 		}
 	}
 	for outcome := range p.counts {
-		if outcome != letters.Accepted && outcome != letters.WouldSend {
+		switch outcome {
+		case letters.Accepted, letters.Replaced, letters.WouldSend:
+		default:
 			return exitCode(1)
 		}
 	}

@@ -213,6 +213,27 @@ subject   pinstatus.events.sms.acme.a
 	ok("0 dead letters\n", "list")
 }
 
+// What a run published and did not wait for may have come back: the next one replays that alone.
+func TestReplayAfterPending(t *testing.T) {
+	b := newLetterBroker(t)
+	b.send(t, "account.other.alice", pinSet("other", "alice"), nil)
+	b.Step()
+	if _, _, err := b.letters(t, "replay", "1", "--wait", "0"); !errors.Is(err, exitCode(1)) {
+		t.Errorf("pending: %v, want exit status 1", err)
+	}
+	b.Step()
+	b.Refuse(func(*event.Event) event.Reason { return "" })
+	b.project(t)
+	out, _, err := b.letters(t, "replay", "--all")
+	want := `1: replaced by 2, published by an earlier run: unknown-tenant (tenant)
+2: accepted as 3
+accepted 1, replaced 1
+`
+	if d := cmp.Diff(want, out); err != nil || d != "" {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
+}
+
 func TestDeadLetterMistakes(t *testing.T) {
 	for args, want := range map[string]string{
 		"replay":                           "which dead letters: their sequences, or flags that choose them, or --all",
@@ -223,6 +244,13 @@ func TestDeadLetterMistakes(t *testing.T) {
 		"list --since yesterday":           `--since: "yesterday" is neither a time in RFC 3339 nor a duration`,
 		"list --until 2026-01-01":          `--until: "2026-01-01" is neither a time in RFC 3339 nor a duration`,
 		"list --since 1h --until 90m":      "--since is not before --until",
+		"list --since -5m":                 `--since: "-5m" lies in the future: a duration says how long ago, "5m"`,
+		"drop --until -24h --yes":          `--until: "-24h" lies in the future: a duration says how long ago, "24h"`,
+		"drop --tenant= --reason late":     "--tenant is empty",
+		"replay --reason late, --wait 0":   "--reason is empty",
+		"drop --since= --family sms":       "--since is empty",
+		"drop --all --until=":              "--until is empty",
+		"list --sequence=":                 "--sequence is empty",
 		"list --nats-url nats://0.0.0.0:1": "no NATS server answers at nats://0.0.0.0:1 (--nats-url)",
 	} {
 		if _, _, err := runCommand(t, newDeadLetters(), "", strings.Fields(args)...); err == nil || err.Error() != want {

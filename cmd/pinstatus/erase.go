@@ -18,6 +18,7 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer/erase"
 	"github.com/pinstatus/pinstatus/consumer/event"
+	"github.com/pinstatus/pinstatus/consumer/processed"
 	"github.com/pinstatus/pinstatus/projector/patience"
 	"github.com/pinstatus/pinstatus/projector/snapshot"
 	"github.com/pinstatus/pinstatus/projector/view"
@@ -29,6 +30,7 @@ type eraseOptions struct {
 
 	tenant string
 	wait   time.Duration
+	yes    bool
 	json   bool
 }
 
@@ -56,6 +58,12 @@ line.
 Events that name an account and belong to a PIN code stay: erase the code. What backups hold
 stays in them; snapshots of the views in --snapshot-dir that still hold something are named.
 
+At a terminal it asks before it erases more than one id that was given as an argument; --yes
+has it go on.
+
+An erasing event that the projector refuses, as one of a tenant that is not configured, is
+deleted again: configure the tenant until what it had is erased.
+
 It is safe to repeat, also after it was cut off at any point: it then erases what has been
 published by then. Without --redis-url it learns of the projector's progress from change
 notices, which is how it works with "pinstatus serve".
@@ -69,6 +77,7 @@ The exit status is 0 if everything was done, else 1.`,
 	f.StringVar(&o.tenant, "tenant", "", "`tenant` whose ids they are (required)")
 	f.StringVar(&o.snapshots, "snapshot-dir", "", "`folder` of snapshots to look into")
 	f.DurationVar(&o.wait, "wait", 5*time.Minute, "how long to wait for the projector")
+	f.BoolVar(&o.yes, "yes", false, "do not ask")
 	f.BoolVar(&o.json, "json", false, "print JSON")
 	return cmd
 }
@@ -94,6 +103,15 @@ func (o *eraseOptions) run(cmd *cobra.Command, kind erase.Kind, ids []string) er
 		return err
 	}
 	defer t.close()
+	if err := t.served(cmd.Context()); err != nil {
+		return fmt.Errorf("nothing done: %w", err)
+	}
+	if len(ids) > 1 && !o.yes && atTerminal(cmd) {
+		fmt.Fprintf(cmd.ErrOrStderr(), "erase %d %s of tenant %s for good: %s\n", len(ids), plural(len(ids), kind.String()), o.tenant, someOf(ids))
+		if err := confirm(cmd, false); err != nil {
+			return err
+		}
+	}
 	log, err := (&options{logLevel: "warn", logFormat: formatConsole}).logger(cmd.ErrOrStderr())
 	if err != nil {
 		return err
@@ -123,6 +141,29 @@ func (o *eraseOptions) run(cmd *cobra.Command, kind erase.Kind, ids []string) er
 		return err
 	}
 	return flush()
+}
+
+// served refuses views that no projector has made, as under a prefix that is misspelt: who waits
+// for them waits in vain.
+func (t *tool) served(ctx context.Context) error {
+	if t.views == nil {
+		return nil
+	}
+	serving, err := t.views.Serving(ctx)
+	if err == nil && serving == (view.Serving{}) {
+		err = errors.New("no generation serves: no projector has run with this --redis-url and --redis-prefix yet")
+	}
+	return err
+}
+
+// someOf are the first of the ids, for somebody to see what they are.
+func someOf(ids []string) string {
+	const enough = 10
+	text := printable(strings.Join(ids[:min(len(ids), enough)], ", "))
+	if more := len(ids) - enough; more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }
 
 // fromInput in the place of ids has them read from standard input.
@@ -172,7 +213,12 @@ func (e *erasing) erase(ctx context.Context, keys []erase.Key) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	fmt.Fprintf(e.errOut, "erasing %d %s of tenant %s: views, events and dead letters\n", len(keys), plural(len(keys), keys[0].Kind.String()), e.options.tenant)
+	wait := ""
+	if e.options.wait > 0 {
+		wait = fmt.Sprintf(" (for which it waits up to %v)", e.options.wait)
+	}
+	fmt.Fprintf(e.errOut, "erasing %d %s of tenant %s: views%s, events and dead letters\n",
+		len(keys), plural(len(keys), keys[0].Kind.String()), e.options.tenant, wait)
 	results, err := e.eraser.Erase(ctx, keys, e.tell)
 	e.progress.done()
 	var lookErr error
@@ -186,17 +232,47 @@ func (e *erasing) erase(ctx context.Context, keys []erase.Key) error {
 	err = errors.Join(err, lookErr)
 	var wrong *event.Error
 	var refused *erase.LetterError
-	if err == nil || errors.As(err, &wrong) || errors.As(err, &refused) {
+	switch {
+	case err == nil || errors.As(err, &wrong):
+		return err
+	case errors.As(err, &refused) && refused.Reason == event.ReasonUnknownTenant:
+		return fmt.Errorf("%w: configure the tenant until it is done", err)
+	case errors.As(err, &refused):
 		return err
 	}
-	return fmt.Errorf("%w: run the command again", err)
+	return fmt.Errorf("%w: run the command again", explainWait(err, e.options.wait))
+}
+
+// explainWait says of a wait that --wait has ended where to look, instead of how it ended.
+func explainWait(err error, wait time.Duration) error {
+	var late *processed.Error
+	if !errors.As(err, &late) || !errors.Is(late.Err, context.DeadlineExceeded) {
+		return err
+	}
+	stand := fmt.Sprintf("the views stand at %d", late.Position)
+	if late.Position == 0 {
+		stand = "it is not known where the views stand"
+	}
+	var parts interface{ Unwrap() []error }
+	if errors.As(late.Err, &parts) {
+		for _, part := range parts.Unwrap() {
+			if !errors.Is(part, context.DeadlineExceeded) { // what the last look said
+				stand += fmt.Sprintf(" (%v)", part)
+			}
+		}
+	}
+	return fmt.Errorf("event %d was not processed within --wait (%v), %s: see \"pinstatus partitions\" and the projector's log", late.Sequence, wait, stand)
 }
 
 // tell tells how far it is.
 func (e *erasing) tell(p erase.Progress) {
 	switch p.Step {
 	case erase.Waiting:
-		e.progress.show("waiting for event %d: the views stand at %d", p.Sequence, p.Position)
+		if p.Position > 0 {
+			e.progress.show("waiting for event %d: the views stand at %d", p.Sequence, p.Position)
+		} else {
+			e.progress.show("waiting for event %d: it is not known where the views stand", p.Sequence)
+		}
 	case erase.Searching:
 		e.progress.say("erased from the views; looking for events and dead letters")
 	case erase.Deleting:
@@ -257,42 +333,51 @@ func (o *eraseOptions) shelf() erase.Snapshots {
 	return shelf(o.snapshots)
 }
 
-// Holding names the snapshots that were taken before the erasing event, and hold a view of
-// the key.
-func (s shelf) Holding(ctx context.Context, k erase.Key, sequence uint64) ([]string, error) {
+// Holding names the snapshots that were taken before the erasing events, and hold views of the
+// keys. It opens each once.
+func (s shelf) Holding(ctx context.Context, of []erase.Result) ([][]string, error) {
 	entries, err := os.ReadDir(string(s))
 	if err != nil {
 		return nil, fmt.Errorf("--snapshot-dir: %w", err)
 	}
-	var found []string
+	names := make([][]string, len(of))
+	var faults []error
 	for _, entry := range entries {
 		if !strings.HasSuffix(entry.Name(), snapshot.Extension) || entry.IsDir() {
 			continue
 		}
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return names, errors.Join(append(faults, err)...)
 		}
-		holds, err := holds(filepath.Join(string(s), entry.Name()), viewKey(k), sequence)
+		holding, err := held(ctx, filepath.Join(string(s), entry.Name()), of)
 		if err != nil {
-			return nil, err
+			faults = append(faults, err)
+			continue
 		}
-		if holds {
-			found = append(found, entry.Name())
+		for i := range of {
+			if holding[viewKey(of[i].Key)] {
+				names[i] = append(names[i], entry.Name())
+			}
 		}
 	}
-	return found, nil
+	return names, errors.Join(faults...)
 }
 
-func holds(path string, k view.Key, sequence uint64) (bool, error) {
+// held are the keys of which a snapshot, taken before their erasing events, holds something.
+func held(ctx context.Context, path string, of []erase.Result) (map[view.Key]bool, error) {
 	f, err := snapshot.Open(path)
 	if err != nil {
-		return false, err
+		return nil, err
 	}
 	defer f.Close()
-	if f.Position(k.Partition(len(f.Info().Partitions))).Sequence >= sequence {
-		return false, nil
+	partitions := len(f.Info().Partitions)
+	var keys []view.Key
+	for i := range of {
+		if k := viewKey(of[i].Key); f.Position(k.Partition(partitions)).Sequence < of[i].Sequence {
+			keys = append(keys, k)
+		}
 	}
-	return f.Contains(k)
+	return f.Holding(ctx, keys)
 }
 
 func viewKey(k erase.Key) view.Key {
@@ -324,6 +409,9 @@ func (e *erasing) print(r *erase.Result, generations []uint64) error {
 	}
 	text := fmt.Sprintf("%s %s: erased from the views by event %d; %d %s and %d dead %s deleted\n", r.Kind, printable(r.ID), r.Sequence,
 		r.Events, plural(int(r.Events), "event"), r.Letters, plural(int(r.Letters), "letter")) //nolint:gosec // messages of one key
+	if r.Events == 0 && r.Letters == 0 {
+		text += "  the streams held nothing of it: is this the id?\n"
+	}
 	for _, name := range r.Snapshots {
 		text += fmt.Sprintf("  snapshot %s holds it\n", printable(name))
 	}

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/nats-io/nats.go"
@@ -12,11 +16,13 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/consumer/erase"
+	"github.com/pinstatus/pinstatus/consumer/event"
 	"github.com/pinstatus/pinstatus/consumer/processed"
 	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/fold"
 	"github.com/pinstatus/pinstatus/projector/memstore"
 	"github.com/pinstatus/pinstatus/projector/snapshot"
+	"github.com/pinstatus/pinstatus/projector/storetest/redistest"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
 
@@ -44,17 +50,24 @@ account bob: erased from the views by event 6; 2 events and 1 dead letter delete
 	if d := cmp.Diff(want, out); err != nil || d != "" {
 		t.Errorf("%v (-want +got):\n%s", err, d)
 	}
+	out, err = run("", "account", "nobody", "--tenant", "acme")
+	want = `account nobody: erased from the views by event 8; 0 events and 0 dead letters deleted
+  the streams held nothing of it: is this the id?
+`
+	if d := cmp.Diff(want, out); err != nil || d != "" {
+		t.Errorf("%v (-want +got):\n%s", err, d)
+	}
 	s, err := b.js.Stream(t.Context(), consumer.EventStream)
 	if err != nil {
 		t.Fatal(err)
 	}
 	info := s.CachedInfo()
-	if info.State.Msgs != 3 || info.Config.Metadata["pinstatus.erased"] != "4" {
-		t.Errorf("%d events left, %s accounted for; want 3 and 4", info.State.Msgs, info.Config.Metadata["pinstatus.erased"])
+	if info.State.Msgs != 4 || info.Config.Metadata["pinstatus.erased"] != "4" {
+		t.Errorf("%d events left, %s accounted for; want 4 and 4", info.State.Msgs, info.Config.Metadata["pinstatus.erased"])
 	}
 	for _, tt := range []struct{ args, want string }{
 		{"code x", "--tenant is required"},
-		{"code x --tenant other", "the erasing event 8 is a dead letter: unknown-tenant (tenant): nothing is erased"},
+		{"code x --tenant other", "the erasing event 9 is a dead letter: unknown-tenant (tenant): nothing is erased: configure the tenant until it is done"},
 		{"code x --tenant a.b", `code "x" of tenant "a.b": invalid: tenant`},
 		{"code - --tenant acme", "standard input: no ids"},
 		{"account alice - --tenant acme", "- stands for the ids of standard input, and alone"},
@@ -68,6 +81,47 @@ account bob: erased from the views by event 6; 2 events and 1 dead letter delete
 	if out, errOut, err := runCommand(t, newErase(), "", "account", "alice", "", "--tenant", "acme", "--nats-url", b.url); err == nil ||
 		err.Error() != "an ID is empty" || out+errOut != "" {
 		t.Errorf("an empty ID: %v, and %q", err, out+errOut)
+	}
+}
+
+// Where nobody has made views, as under a misspelt prefix, nothing is published.
+func TestEraseWithoutViews(t *testing.T) {
+	b := newLetterBroker(t)
+	args := []string{"--nats-url", b.url, "--redis-url", redistest.Start(t).URL, "--redis-prefix", "misspelt:", "--wait", "1s"}
+	const want = "nothing done: no generation serves: no projector has run with this --redis-url and --redis-prefix yet"
+	_, _, erased := runCommand(t, newErase(), "", append(args, "account", "alice", "--tenant", "acme")...)
+	_, _, replayed := runCommand(t, newDeadLetters(), "", append(args, "replay", "--all")...)
+	for _, err := range []error{erased, replayed} {
+		if err == nil || err.Error() != want {
+			t.Errorf("got %v, want %s", err, want)
+		}
+	}
+	if stream, err := consumer.Describe(t.Context(), b.js); err != nil || stream.LastSequence != 0 {
+		t.Errorf("%v, event %d was published", err, stream.LastSequence)
+	}
+}
+
+// A wait that ended in vain says so in the words of the command line, and no number that it does
+// not know.
+func TestEraseWaits(t *testing.T) {
+	b := newLetterBroker(t)
+	_, _, err := runCommand(t, newErase(), "", "account", "alice", "--tenant", "acme", "--wait", "10ms", "--nats-url", b.url)
+	want := `event 1 was not processed within --wait (10ms), it is not known where the views stand (change notices of 0 partitions, the stream has 16: ` +
+		`views in Redis, which may be spread otherwise, are asked by --redis-url): see "pinstatus partitions" and the projector's log: run the command again`
+	if err == nil || err.Error() != want {
+		t.Errorf("got  %v\nwant %s", err, want)
+	}
+	stopped := explainWait(fmt.Errorf("erasing %w", &processed.Error{
+		Sequence: 7, Position: 6, Err: errors.Join(context.DeadlineExceeded),
+	}), time.Minute)
+	want = `event 7 was not processed within --wait (1m0s), the views stand at 6: see "pinstatus partitions" and the projector's log`
+	if stopped.Error() != want {
+		t.Errorf("got  %v\nwant %s", stopped, want)
+	}
+	for _, other := range []error{errors.New("down"), &processed.Error{Err: context.Canceled}} {
+		if got := explainWait(other, time.Minute); got != other { //nolint:errorlint // the same
+			t.Errorf("%v became %v", other, got)
+		}
 	}
 }
 
@@ -103,7 +157,8 @@ func TestStoredPositions(t *testing.T) {
 	at(0) // of another stream
 }
 
-// A snapshot holds what a key had if it was taken before the erasing event.
+// A snapshot holds what a key had if it was taken before the erasing event and its view shows
+// something. One that cannot be read does not hide the others.
 func TestShelf(t *testing.T) {
 	b := newLetterBroker(t)
 	b.send(t, "account.acme.alice", pinSet("acme", "alice"), nil)
@@ -111,7 +166,10 @@ func TestShelf(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alice := erase.Key{Kind: erase.Account, Tenant: "acme", ID: "alice"}
+	account := func(id string) erase.Key { return erase.Key{Kind: erase.Account, Tenant: "acme", ID: id} }
+	known := new(fold.Account)
+	known.Fold(fold.Input{Event: &event.Event{Type: event.AccountProvisioned, Time: 1, Key: "alice"}, Sequence: 1, Received: 1}, &fold.Tenant{})
+	views := map[erase.Key]*fold.Account{account("alice"): known, account("bob"): {}, account("carol"): known}
 	store := memstore.New(memstore.Options{})
 	g := view.Generation{Number: 1, Partitions: stream.Partitions}
 	if _, err := store.SetServing(t.Context(), view.Serving{}, view.Serving{Generation: g}); err != nil {
@@ -121,39 +179,52 @@ func TestShelf(t *testing.T) {
 		c := &projector.Commit{Generation: g, Partition: p, To: view.Position{
 			Sequence: 1, Witness: stream.Last.Received, Stream: stream.Created, Partitions: g.Partitions, Codec: view.CodecVersion,
 		}}
-		if k := viewKey(alice); k.Partition(g.Partitions) == p {
-			c.Writes = []projector.Write{{Key: k, Value: new(fold.Account).Append(nil)}}
+		for key, v := range views {
+			if k := viewKey(key); k.Partition(g.Partitions) == p {
+				c.Writes = append(c.Writes, projector.Write{Key: k, Value: v.Append(nil)})
+			}
 		}
 		if _, err := store.Commit(t.Context(), c); err != nil {
 			t.Fatal(err)
 		}
 	}
 	dir := t.TempDir()
-	if _, err := snapshot.Save(t.Context(), snapshot.Source{
-		Store: store, Events: snapshot.JetStream(b.js), Log: zaptest.NewLogger(t),
-	}, filepath.Join(dir, "one"+snapshot.Extension)); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(dir, "notes.txt"), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	other := alice
-	other.Kind = erase.Code
-	for _, tt := range []struct {
-		key      erase.Key
-		sequence uint64
-		want     []string
-	}{{alice, 2, []string{"one.snapshot"}}, {alice, 1, nil}, {other, 2, nil}} {
-		got, err := shelf(dir).Holding(t.Context(), tt.key, tt.sequence)
-		if d := cmp.Diff(tt.want, got); err != nil || d != "" {
-			t.Errorf("%v erased by %d: %v (-want +got):\n%s", tt.key, tt.sequence, err, d)
+	for _, name := range []string{"one", "two"} {
+		if _, err := snapshot.Save(t.Context(), snapshot.Source{
+			Store: store, Events: snapshot.JetStream(b.js), Log: zaptest.NewLogger(t),
+		}, filepath.Join(dir, name+snapshot.Extension)); err != nil {
+			t.Fatal(err)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(dir, "damaged"+snapshot.Extension), []byte("x"), 0o600); err != nil {
-		t.Fatal(err)
+	code := erase.Key{Kind: erase.Code, Tenant: "acme", ID: "alice"}
+	of := []erase.Result{
+		{Key: account("alice"), Sequence: 2}, {Key: account("bob"), Sequence: 2}, {Key: code, Sequence: 2}, {Key: account("carol"), Sequence: 1},
 	}
-	if _, err := shelf(dir).Holding(t.Context(), alice, 2); err == nil {
-		t.Error("no error for a damaged snapshot")
+	want := [][]string{{"one.snapshot", "two.snapshot"}, nil, nil, nil}
+	holding := func() error {
+		t.Helper()
+		got, err := shelf(dir).Holding(t.Context(), of)
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+		return err
+	}
+	write := func(name string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("notes.txt")
+	if err := holding(); err != nil {
+		t.Error(err)
+	}
+	write("damaged.snapshot")
+	write("short.snapshot")
+	for _, name := range []string{"damaged.snapshot", "short.snapshot"} {
+		if err := holding(); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%v does not name %s", err, name)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package erase
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,10 +18,11 @@ import (
 	"github.com/pinstatus/pinstatus/consumer/processed"
 )
 
-// Snapshots names the snapshots of views that hold what a key had before its erasing event,
-// which is the one of this sequence.
+// Snapshots names, for each of the results, the snapshots of views that hold what its key had
+// before its erasing event. Those that cannot be read its error names; what the others hold it
+// returns nevertheless.
 type Snapshots interface {
-	Holding(ctx context.Context, k Key, sequence uint64) ([]string, error)
+	Holding(ctx context.Context, of []Result) ([][]string, error)
 }
 
 // Options are what an Eraser needs.
@@ -113,8 +116,8 @@ const (
 	Deleting                  // that
 )
 
-// LetterError says that the erasing event itself is a dead letter: nothing is erased from
-// the views.
+// LetterError says that the erasing event itself was a dead letter: nothing is erased from
+// the views, and it and the letter are deleted again.
 type LetterError struct {
 	Sequence uint64
 	Reason   event.Reason
@@ -153,12 +156,13 @@ func (e *Eraser) Erase(ctx context.Context, of []Key, tell func(Progress)) ([]Re
 		results[i] = Result{Key: k, Sequence: sequence}
 		tell(Progress{Step: Published, Key: k, Sequence: sequence})
 	}
-	if err := e.awaitAll(ctx, results, erasing, tell); err != nil {
-		return nil, err
+	refused, err := e.awaitAll(ctx, results, erasing, tell)
+	if err != nil {
+		return nil, errors.Join(err, e.withdraw(ctx, results, refused, tell))
 	}
 	tell(Progress{Step: Searching})
 	var found []found
-	err := e.opts.Try(ctx, func() (err error) {
+	err = e.opts.Try(ctx, func() (err error) {
 		found, err = e.search(ctx, results)
 		return err
 	})
@@ -171,10 +175,12 @@ func (e *Eraser) Erase(ctx context.Context, of []Key, tell func(Progress)) ([]Re
 	if e.opts.Snapshots == nil {
 		return results, nil
 	}
-	for i := range results {
-		if results[i].Snapshots, err = e.opts.Snapshots.Holding(ctx, results[i].Key, results[i].Sequence); err != nil {
-			return results, fmt.Errorf("erased from streams and views; look into the snapshots: %w", err)
-		}
+	names, err := e.opts.Snapshots.Holding(ctx, results)
+	for i := range names {
+		results[i].Snapshots = names[i]
+	}
+	if err != nil {
+		return results, fmt.Errorf("erased from streams and views; look into the snapshots: %w", err)
 	}
 	return results, nil
 }
@@ -194,27 +200,41 @@ func (e *Eraser) publish(ctx context.Context, erasing *event.Event) (uint64, err
 	return ack.Sequence, nil
 }
 
-func (e *Eraser) awaitAll(ctx context.Context, results []Result, erasing []*event.Event, tell func(Progress)) error {
+// awaitAll returns once the views hold nothing of any key any more. If erasing events are dead
+// letters its error is the first one's *LetterError, and it returns where all of them are.
+func (e *Eraser) awaitAll(ctx context.Context, results []Result, erasing []*event.Event, tell func(Progress)) ([]found, error) {
 	if e.opts.Wait > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, e.opts.Wait)
 		defer cancel()
 	}
+	var refused []found // nil if none is
+	var first error
 	for i := range results {
-		if err := e.await(ctx, &results[i], erasing[i].Subject(), tell); err != nil {
-			return err
+		letter, err := e.await(ctx, &results[i], erasing[i], tell)
+		if err != nil {
+			return refused, cmp.Or(first, err)
 		}
+		if letter == nil {
+			continue
+		}
+		if first == nil {
+			refused = make([]found, len(results))
+			first = &LetterError{Sequence: letter.Sequence, Reason: letter.Reason, Detail: letter.Detail}
+		}
+		refused[i] = found{events: []uint64{letter.Sequence}, letters: []uint64{letter.Place}}
 	}
-	return nil
+	return refused, first
 }
 
-// await returns once the views hold nothing of a key any more.
-func (e *Eraser) await(ctx context.Context, r *Result, subject string, tell func(Progress)) error {
-	err := processed.Await(ctx, e.opts.Positions, subject, r.Sequence, func(position uint64) {
+// await returns once the views hold nothing of a key any more, or with the dead letter that the
+// erasing event is.
+func (e *Eraser) await(ctx context.Context, r *Result, erasing *event.Event, tell func(Progress)) (*letters.Letter, error) {
+	err := processed.Await(ctx, e.opts.Positions, erasing.Subject(), r.Sequence, func(position uint64) {
 		tell(Progress{Step: Waiting, Key: r.Key, Sequence: r.Sequence, Position: position})
 	})
 	if err != nil {
-		return fmt.Errorf("erasing %w", err)
+		return nil, fmt.Errorf("erasing %w", err)
 	}
 	var letter *letters.Letter
 	err = e.opts.Try(ctx, func() (err error) {
@@ -222,11 +242,23 @@ func (e *Eraser) await(ctx context.Context, r *Result, subject string, tell func
 		return err
 	})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if letter != nil && letter.Subject == subject {
-		return &LetterError{Sequence: r.Sequence, Reason: letter.Reason, Detail: letter.Detail}
+	// A letter of a stream that this one has replaced may have the sequence, but not the event's id.
+	if letter != nil && bytes.Equal(letter.Payload, erasing.AppendStructured(nil)) {
+		return letter, nil
 	}
 	tell(Progress{Step: Erased, Key: r.Key, Sequence: r.Sequence})
+	return nil, nil
+}
+
+// withdraw takes back erasing events that are dead letters: they erase nothing, and name the ids.
+func (e *Eraser) withdraw(ctx context.Context, results []Result, refused []found, tell func(Progress)) error {
+	if refused == nil {
+		return nil
+	}
+	if err := e.delete(ctx, results, refused, tell); err != nil {
+		return fmt.Errorf("take the erasing events back: %w", err)
+	}
 	return nil
 }

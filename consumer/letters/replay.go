@@ -21,6 +21,7 @@ type Outcome string
 const (
 	Accepted  Outcome = "accepted"   // the event was folded, or is a repeat of one that was
 	Returned  Outcome = "returned"   // the event is a dead letter again
+	Replaced  Outcome = "replaced"   // the event of an earlier run is a dead letter that this run takes as well
 	Pending   Outcome = "pending"    // the event is published, and not known to be processed
 	Refused   Outcome = "refused"    // the event cannot be published again as it was
 	Failed    Outcome = "failed"     // an error of the broker: to be tried again
@@ -101,7 +102,11 @@ func (r *Replayer) Replay(ctx context.Context, f *Filter, through uint64, tell f
 		return r.settle(ctx, sent, tell)
 	}
 	err = r.letters.Each(ctx, f, through, func(l *Letter) error {
-		sent = append(sent, r.send(ctx, l))
+		result := r.send(ctx, l)
+		if result.Earlier {
+			r.replace(ctx, result, f, through)
+		}
+		sent = append(sent, result)
 		if len(sent) < flight {
 			return nil
 		}
@@ -152,6 +157,18 @@ func (r *Replayer) send(ctx context.Context, l *Letter) *Result {
 	return result
 }
 
+// replace is for a letter whose event was published by an earlier run, and came back since. If
+// the letter that it became is yet to be replayed by this run, that decides.
+func (r *Replayer) replace(ctx context.Context, result *Result, f *Filter, through uint64) {
+	back, err := r.letters.At(ctx, result.Replay)
+	if err != nil || back == nil || back.Place <= result.Letter.Place || back.Place > through ||
+		!f.takes(back) || !bytes.Equal(back.Payload, result.Letter.Payload) {
+		return // as with any other
+	}
+	result.Outcome, result.Return = Replaced, back
+	r.remove(ctx, result)
+}
+
 // settle waits for what was published, finds out what became of it and tells it.
 func (r *Replayer) settle(ctx context.Context, sent []*Result, tell func(*Result) error) error {
 	waiting, cancel := context.WithTimeout(ctx, r.opts.Wait)
@@ -190,6 +207,11 @@ func (r *Replayer) conclude(ctx context.Context, result *Result) {
 		result.Err = errPlaceTaken
 		return
 	}
+	r.remove(ctx, result)
+}
+
+// remove deletes a letter that is done with, unless its return does not hold all that it does.
+func (r *Replayer) remove(ctx context.Context, result *Result) {
 	if r.opts.Keep || r.opts.Dry || result.Return != nil && !r.holdsAll(ctx, result.Letter) {
 		return
 	}

@@ -154,6 +154,28 @@ func TestReplayGoesOnAfterACrash(t *testing.T) {
 	}
 }
 
+// What came back of a run that did not wait for it is replayed once by the next: not as the
+// letter that it was, and again as the letter that it is.
+func TestReplayOfReturnedLettersCountsOnce(t *testing.T) {
+	b := newBroker(t)
+	b.send(t, sms("acme", "2B67", "m1"))
+	b.send(t, sms("acme", "2B67", "m2"))
+	b.Step()
+	same(t, "sent", []string{"1 pending as 3", "2 pending as 4"}, b.replay(t, letters.Filter{}, letters.ReplayOptions{}))
+	b.Step()
+	want := []string{
+		"1 replaced as 3 earlier: 3 unknown-tenant", "2 replaced as 4 earlier: 4 unknown-tenant", "3 would-send", "4 would-send",
+	}
+	same(t, "looked", want, b.replay(t, letters.Filter{}, letters.ReplayOptions{Dry: true}))
+	same(t, "the new letter is not chosen", []string{"2 returned as 4 earlier gone: 4 unknown-tenant"},
+		b.replay(t, letters.Filter{Sequences: []uint64{2}}, letters.ReplayOptions{Wait: patience}))
+	b.Refuse(unless("acme"))
+	b.Start()
+	want = []string{"1 replaced as 3 earlier gone: 3 unknown-tenant", "3 accepted as 5 gone", "4 accepted as 6 gone"}
+	same(t, "again", want, b.replay(t, letters.Filter{}, letters.ReplayOptions{Wait: patience}))
+	same(t, "letters", []string{}, texts(b.all(t, letters.Filter{})))
+}
+
 // Letters of one key are not in the order of their events.
 func TestReplaysAreFoundInAnyOrder(t *testing.T) {
 	b := newBroker(t)

@@ -16,7 +16,6 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector"
-	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 // Extension ends the names of the files that a Dir looks at.
@@ -277,26 +276,4 @@ func lastWrite(folder string) (time.Time, error) {
 		}
 	}
 	return last, err
-}
-
-// Holding are the paths of the folder's snapshots that hold a view of the key. Those that
-// cannot be read are named by the error; the others are returned nevertheless.
-func (d *Dir) Holding(k view.Key) ([]string, error) {
-	d.mu.Lock()
-	names, err := d.names()
-	d.mu.Unlock()
-	if err != nil {
-		return nil, err
-	}
-	var holding []string
-	var errs []error
-	for _, name := range names {
-		path := filepath.Join(d.path, name)
-		found, err := Contains(path, k)
-		errs = append(errs, err)
-		if found {
-			holding = append(holding, path)
-		}
-	}
-	return holding, errors.Join(errs...)
 }

@@ -1,7 +1,6 @@
 package snapshot
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,7 +13,6 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/pinstatus/pinstatus/consumer"
-	"github.com/pinstatus/pinstatus/projector/view"
 )
 
 // shelf is a folder of snapshots of a world, each a minute younger than the one before.
@@ -155,6 +153,9 @@ func TestFindTheNewestThatFits(t *testing.T) {
 	if got := s.found(stream); got != "" {
 		t.Errorf("found %s for a stream with a hole in its middle", got)
 	}
+	if got := s.logs.TakeAll(); len(got) != 2 || !strings.Contains(fmt.Sprint(got[0].ContextMap()["error"]), "streams apply --accept-deletions") {
+		t.Errorf("logged %+v, want the way out", got)
+	}
 }
 
 func TestFitAsksForTheWitness(t *testing.T) {
@@ -224,44 +225,5 @@ func TestTidy(t *testing.T) {
 	}
 	if err := NewDir(filepath.Join(t.TempDir(), "none"), zap.NewNop()).tidy(); err != nil {
 		t.Errorf("a folder that does not exist: %v", err)
-	}
-}
-
-func TestContains(t *testing.T) {
-	s := newShelf(t)
-	first := s.save(9)
-	s.w.publish(0, 77)
-	s.w.advanceAll()
-	second := s.save(9)
-	for _, tt := range []struct {
-		key  view.Key
-		want []string
-	}{
-		{view.Key{Kind: view.KindPIN, Tenant: "acme", ID: "key0"}, []string{first, second}},
-		{view.Key{Kind: view.KindPIN, Tenant: "acme", ID: "key77"}, []string{second}},
-		{view.Key{Kind: view.KindAccount, Tenant: "acme", ID: "key0"}, nil},
-		{view.Key{Kind: view.KindPIN, Tenant: "other", ID: "key0"}, nil},
-	} {
-		paths, err := s.Holding(tt.key)
-		var got []string
-		for _, path := range paths {
-			got = append(got, filepath.Base(path))
-			if found, err := Contains(path, tt.key); !found || err != nil {
-				t.Errorf("%s, %v: %v, %v", path, tt.key, found, err)
-			}
-		}
-		if err != nil || !cmp.Equal(got, tt.want) {
-			t.Errorf("%v: in %v, %v, want %v", tt.key, got, err, tt.want)
-		}
-	}
-	if err := os.WriteFile(filepath.Join(s.path, "damaged"+Extension), nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	var damage *DamagedError
-	if paths, err := s.Holding(view.Key{Kind: view.KindPIN, Tenant: "acme", ID: "key0"}); len(paths) != 2 || !errors.As(err, &damage) {
-		t.Errorf("beside a damaged file: %v, %v", paths, err)
-	}
-	if _, err := Contains(filepath.Join(s.path, "none"), view.Key{}); err == nil {
-		t.Error("a file that does not exist was read")
 	}
 }

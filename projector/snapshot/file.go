@@ -139,28 +139,45 @@ func (f *File) portions(p int, visit func(*block) error) error {
 	return nil
 }
 
-// Contains reports whether the file at path holds a view of the key. It reads the whole file.
-func Contains(path string, k view.Key) (bool, error) {
-	f, err := Open(path)
-	if err != nil {
-		return false, err
+// Holding are those of the keys of which a view shows something. The mark that an erasure leaves
+// shows nothing; what this program cannot read may show anything. It reads the partitions of the
+// keys, each once.
+func (f *File) Holding(ctx context.Context, keys []view.Key) (map[view.Key]bool, error) {
+	wanted := map[int]map[view.Key]bool{}
+	for _, k := range keys {
+		p := k.Partition(f.header.Partitions)
+		if wanted[p] == nil {
+			wanted[p] = map[view.Key]bool{}
+		}
+		wanted[p][k] = true
 	}
-	defer func() { _ = f.Close() }()
-	return f.Contains(k)
+	holding := map[view.Key]bool{}
+	for p, keys := range wanted {
+		err := f.portions(p, func(b *block) error {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return eachView(b, func(k view.Key, value []byte) error {
+				if keys[k] && shows(k, value) {
+					holding[k] = true
+				}
+				return nil
+			})
+		})
+		if err != nil {
+			return nil, fmt.Errorf("snapshot %s: partition %d: %w", f.path, p, err)
+		}
+	}
+	return holding, nil
 }
 
-// Contains reports whether the snapshot holds a view of the key.
-func (f *File) Contains(k view.Key) (found bool, err error) {
-	err = f.portions(k.Partition(f.header.Partitions), func(b *block) error {
-		return eachView(b, func(other view.Key, _ []byte) error {
-			found = found || other == k
-			return nil
-		})
-	})
-	if err != nil {
-		return false, fmt.Errorf("snapshot %s: %w", f.path, err)
+func shows(k view.Key, value []byte) bool {
+	if k.Kind == view.KindAccount {
+		a, _, err := view.DecodeAccount(value)
+		return err != nil || a.Exists || len(a.PINs) > 0
 	}
-	return found, nil
+	d, _, err := view.DecodeDelivery(value)
+	return err != nil || !d.Erased
 }
 
 // Info is what can be said of a snapshot without its views.
