@@ -19,7 +19,7 @@ func (l *losses) fault() error {
 	if l.now <= l.first {
 		return nil
 	}
-	return fmt.Errorf("%d messages have gone from the event stream, and no erasure or accepted deletion accounts for them", l.now-l.first)
+	return fmt.Errorf("messages (%d) have gone from the event stream, and no erasure or accepted deletion accounts for them", l.now-l.first)
 }
 
 // lost notes how many messages are missing. In a stream whose limits remove messages that

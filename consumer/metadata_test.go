@@ -189,7 +189,7 @@ func TestMessagesGoWhileReading(t *testing.T) {
 	}
 	eventually(t, "the alarm", func() bool {
 		err := c.Ready()
-		return err != nil && strings.HasPrefix(err.Error(), "2 messages have gone")
+		return err != nil && strings.HasPrefix(err.Error(), "messages (2) have gone")
 	})
 	if got := testutil.ToFloat64(c.metrics.missing); got != 3 {
 		t.Errorf("missing messages: got %v, want 3", got)

@@ -54,7 +54,7 @@ func (c *Consumer) Ready() error {
 	}
 	switch {
 	case more > 0:
-		return fmt.Errorf("%w (and %d partitions more)", first, more)
+		return fmt.Errorf("%w (and %d more)", first, more)
 	case first != nil:
 		return first
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -76,7 +77,7 @@ func (s *streamSpec) apply(ctx context.Context, js jetstream.JetStream, force bo
 		write = update
 	}
 	if err := write(ctx, js, info, config); err != nil {
-		return fmt.Errorf("change stream %s (%v): %w", s.name, s.differences(&info.Config), err)
+		return fmt.Errorf("change stream %s (%s): %w", s.name, strings.Join(s.differences(&info.Config), "; "), err)
 	}
 	return nil
 }

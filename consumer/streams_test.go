@@ -79,7 +79,7 @@ func TestCheckNamesAndApplyMends(t *testing.T) {
 		{"other transform", EventStream, func(c *jetstream.StreamConfig) {
 			c.SubjectTransform = &jetstream.SubjectTransformConfig{Source: "pinstatus.events.*.*.*", Destination: "pinstatus.p.{{partition(16,1,3)}}.{{wildcard(1)}}.{{wildcard(2)}}.{{wildcard(3)}}"}
 		}, Streams{}, []string{"subject transform"}},
-		{"other partitions", EventStream, func(c *jetstream.StreamConfig) { c.SubjectTransform = partitionTransform(4) }, Streams{Partitions: 16}, []string{"4 partitions, want 16"}},
+		{"other partitions", EventStream, func(c *jetstream.StreamConfig) { c.SubjectTransform = partitionTransform(4) }, Streams{Partitions: 16}, []string{`4 partitions, want 16 (views have to have 16 first, by "pinstatus rebuild --partitions 16")`}},
 		{"any partitions", EventStream, func(c *jetstream.StreamConfig) { c.SubjectTransform = partitionTransform(4) }, Streams{}, nil},
 		{
 			"limits", EventStream, func(c *jetstream.StreamConfig) { c.MaxMsgs, c.MaxMsgsPerSubject, c.MaxMsgSize = 9, 3, 1024 },
@@ -170,7 +170,7 @@ func TestApplyRefusesHarm(t *testing.T) {
 		cfg  Streams
 		harm string
 	}{
-		{"partitions", Streams{Partitions: 32}, "8 partitions, want 32: the change leaves 100 events under partitions"},
+		{"partitions", Streams{Partitions: 32}, `8 partitions, want 32 (views have to have 32 first, by "pinstatus rebuild --partitions 32"): the change leaves the stored events (100) under partitions`},
 		{"size", Streams{Limits: Limits{MaxBytes: new(int64(1000))}}, "deletes messages: the stream holds"},
 		{"age", Streams{Limits: Limits{MaxAge: new(200 * time.Millisecond)}}, "deletes messages: the oldest is of"},
 	}
@@ -204,6 +204,17 @@ func TestApplyRefusesHarm(t *testing.T) {
 				t.Errorf("check after force: %v", err)
 			}
 		})
+	}
+}
+
+func TestApplySaysWhatTheBrokerRefused(t *testing.T) {
+	js := natstest.Start(t).JetStream()
+	if err := Apply(t.Context(), js, Streams{}); err != nil {
+		t.Fatal(err)
+	}
+	const want = "change stream PINSTATUS (replicas is 1, want 3): "
+	if err := Apply(t.Context(), js, Streams{Replicas: 3}); err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("got %v, want %s…", err, want)
 	}
 }
 

@@ -60,7 +60,7 @@ func transform(partitions int) setting {
 		set: func(c *jetstream.StreamConfig) { c.SubjectTransform = want },
 		differ: func(c *jetstream.StreamConfig) string {
 			if n := partitionsOf(c.SubjectTransform); n != 0 {
-				return fmt.Sprintf("%d partitions, want %d", n, partitions)
+				return fmt.Sprintf("%d partitions, want %d (views have to have %[2]d first, by \"pinstatus rebuild --partitions %[2]d\")", n, partitions)
 			}
 			return ""
 		},
@@ -68,7 +68,8 @@ func transform(partitions int) setting {
 			if state.Msgs == 0 {
 				return ""
 			}
-			return fmt.Sprintf("leaves %d events under partitions that their keys no longer belong to", state.Msgs)
+			return fmt.Sprintf("leaves the stored events (%d) under partitions that their keys no longer belong to, "+
+				"and stops the projectors of views that have another number", state.Msgs)
 		},
 	}
 }

@@ -105,7 +105,7 @@ func TestAlarms(t *testing.T) {
 // waysOut are the commands that an alarm has to name.
 var waysOut = map[projector.AlarmReason][]string{
 	projector.AlarmRetention:  {"pinstatus snapshot restore", "pinstatus streams apply --accept-deletions"},
-	projector.AlarmPartitions: {"pinstatus rebuild", "pinstatus streams apply"},
+	projector.AlarmPartitions: {"pinstatus rebuild --partitions 8`", "pinstatus streams apply --partitions 4 --force`"},
 	projector.AlarmCodec:      {"pinstatus rebuild"},
 }
 

@@ -197,8 +197,8 @@ func admissible(g view.Generation, serving view.Serving, s consumer.Stream) erro
 	if !slices.Contains(spread, s.Partitions) {
 		return &Alarm{Reason: AlarmPartitions, Detail: fmt.Sprintf(
 			"the stream spreads keys over %d partitions, the views in the store over %d: "+
-				"rebuild the views by `pinstatus rebuild`, or change the stream back by `pinstatus streams apply`",
-			s.Partitions, g.Partitions)}
+				"rebuild the views by `pinstatus rebuild --partitions %[1]d`, or change the stream back by `pinstatus streams apply --partitions %[2]d --force`",
+			s.Partitions, serving.Partitions)}
 	}
 	return nil
 }

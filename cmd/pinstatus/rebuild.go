@@ -13,6 +13,7 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector/audit"
+	"github.com/pinstatus/pinstatus/projector/fold"
 	"github.com/pinstatus/pinstatus/projector/rebuild"
 	"github.com/pinstatus/pinstatus/projector/snapshot"
 	"github.com/pinstatus/pinstatus/projector/view"
@@ -38,11 +39,16 @@ compare the two, and change over. Questions are answered all the while, and no a
 back. It is the way to another number of partitions, to views of one policy after a changed
 one, and out of views that are damaged or of another stream.
 
+Where the stream does not hold its whole history, the new views begin with the newest snapshot of
+--snapshot-dir that fits; without one it does not begin. What comes from it keeps the policy that
+it was folded with, and snapshots of one number of partitions do not fit another.
+
 It can be interrupted at any time, and goes on where it was when it is run again; --abort
-gives it up and drops what it made. Only while the last events are brought over, for a moment,
-an interruption waits. NATS and Redis may be away meanwhile: it says so, waits for up to ten
-minutes, and goes on. Once the new views serve, only the old ones are left to be dropped, after
---grace: if that is interrupted, the next rebuild drops them, does no more, and exits with 1.
+gives it up and drops what it made, without --config. Only while the last events are brought
+over, for a moment, an interruption waits. NATS and Redis may be away meanwhile: it says so,
+waits for up to ten minutes, and goes on. Once the new views serve, only the old ones are left
+to be dropped, after --grace: if that is interrupted, the next rebuild drops them, does no more,
+and exits with 1.
 
 If partitions, policy and codec stay as they are, the new views must be equal to the old
 ones: if they differ, the old ones go on to serve and the exit status is 1, unless
@@ -58,7 +64,7 @@ ones; else 1.`,
 	}
 	f := cmd.Flags()
 	o.operator(f)
-	o.configured(f, "required")
+	o.configured(f, "required, but not for --abort")
 	o.restoring(f)
 	f.IntVar(&o.views, "partitions", 0, "`number` of partitions of the new generation (default: as many as now)")
 	f.Lookup("partitions").Annotations = map[string][]string{lineOnly: {"true"}}
@@ -73,9 +79,12 @@ func (o *rebuildOptions) run(cmd *cobra.Command) error {
 	if err := o.snapshotsThere(); err != nil {
 		return err
 	}
-	policy, err := o.policy()
-	if err != nil {
-		return err
+	var policy *fold.Policy
+	var err error
+	if !o.abort { // which folds nothing
+		if policy, err = o.policy(); err != nil {
+			return err
+		}
 	}
 	b, err := o.backend(cmd.Context())
 	if err != nil {

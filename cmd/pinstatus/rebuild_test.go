@@ -233,6 +233,28 @@ func TestRebuildInterruptedInItsGrace(t *testing.T) {
 	}
 }
 
+// Giving up folds nothing, and needs no configuration.
+func TestRebuildAbortWithoutConfiguration(t *testing.T) {
+	r, flags := viewsAtRest(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	cmd := newRebuild()
+	cmd.SetOut(&trigger{on: "  fill ", pull: interrupt})
+	cmd.SetErr(io.Discard)
+	cmd.SetArgs(flags)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	if err := cmd.ExecuteContext(ctx); err == nil || r.Serving().Next.Number != 2 {
+		t.Fatalf("%v, %+v; want that it was interrupted", err, r.Serving())
+	}
+	code, out, errOut := execute(t, newRebuild(), append(flags[:4:4], "--abort")...)
+	if code != 0 || !strings.Contains(out, "give up generation 2") {
+		t.Errorf("exit status %d, %s%s; want 0", code, out, errOut)
+	}
+	if code, _, errOut = execute(t, newRebuild(), flags[:4]...); code != 1 || !strings.Contains(errOut, "--config") {
+		t.Errorf("exit status %d, %s; want 1, as there is no policy", code, errOut)
+	}
+}
+
 // What happens on the way is told, as why a snapshot was passed over.
 func TestRebuildTellsWarnings(t *testing.T) {
 	r, flags := viewsAtRest(t)

@@ -42,8 +42,12 @@ func streamsCommand(
 				return err
 			}
 			defer disconnect()
-			if !asJSON && name == "apply" {
-				if err := o.announce(cmd.Context(), cmd.OutOrStdout(), js, streams); err != nil {
+			if name == "apply" {
+				out := cmd.OutOrStdout()
+				if asJSON {
+					out = cmd.ErrOrStderr()
+				}
+				if err := o.announce(cmd.Context(), out, js, streams); err != nil {
 					return err
 				}
 			}
@@ -85,7 +89,7 @@ func (o *options) announce(ctx context.Context, out io.Writer, js jetstream.JetS
 		return nil
 	}
 	if err == nil {
-		_, err = fmt.Fprintf(out, "stream %s lacks %d messages, which will be taken as deleted on purpose\n", consumer.EventStream, stream.Missing)
+		_, err = fmt.Fprintf(out, "stream %s lacks messages (%d), which will be taken as deleted on purpose\n", consumer.EventStream, stream.Missing)
 	}
 	return err
 }

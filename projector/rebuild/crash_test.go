@@ -2,6 +2,7 @@ package rebuild
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,10 +63,11 @@ func TestAbort(t *testing.T) {
 			if _, err := Run(t.Context(), options(r, dieAfter(at), func(o *Options) { o.Partitions = 8 })); !errors.Is(err, errCrash) {
 				t.Fatalf("error %v, want the crash", err)
 			}
-			if _, err := Abort(t.Context(), options(r, dieAfter(StepUnseal))); !errors.Is(err, errCrash) {
+			noPolicy := func(o *Options) { o.Policy = nil }
+			if _, err := Abort(t.Context(), options(r, noPolicy, dieAfter(StepUnseal))); !errors.Is(err, errCrash) {
 				t.Fatalf("abort: error %v, want the crash", err)
 			}
-			sum, err := Abort(t.Context(), options(r))
+			sum, err := Abort(t.Context(), options(r, noPolicy))
 			if err != nil || !sum.Dropped || sum.Changed {
 				t.Fatalf("abort: %+v, %v, want it done", sum, err)
 			}
@@ -86,6 +88,22 @@ func TestAbort(t *testing.T) {
 			mustBeTrue(r, rig.Policy(1, 3))
 			mustHaveLetters(r)
 		})
+	}
+}
+
+// Who waits for the lease of a run that was killed says so.
+func TestWaitsForTheDead(t *testing.T) {
+	r := settled(t, 1000)
+	if _, err := Run(t.Context(), options(r, dieAfter(StepFill), func(o *Options) { o.Owner = "dead" })); !errors.Is(err, errCrash) {
+		t.Fatalf("error %v, want the crash", err)
+	}
+	var steps []string
+	mustRun(r, func(o *Options) { o.Step = func(s Step, text string) { steps = append(steps, string(s)+" "+text) } })
+	if want := "wait for another rebuild (dead): if it has died, its lease ends in "; !strings.HasPrefix(steps[0], want) {
+		t.Errorf("steps %q, want the first to begin with %q", steps, want)
+	}
+	if strings.HasPrefix(steps[1], "wait") {
+		t.Errorf("steps %q, want one wait", steps)
 	}
 }
 

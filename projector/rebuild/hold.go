@@ -22,6 +22,7 @@ type hold struct {
 	ttl      time.Duration
 	patience *patience.Patience // with which it is taken
 	log      *zap.Logger
+	wait     func(view.Lease)   // is told whose lease is waited for
 	end      context.CancelFunc // of the renewals; nil once they have ended
 	lost     context.CancelCauseFunc
 	done     chan struct{}
@@ -48,6 +49,7 @@ func (h *hold) take(ctx context.Context) (held, owned context.Context, err error
 		}
 		if bound.IsZero() {
 			bound = time.Now().Add(h.ttl + h.ttl/2)
+			h.wait(l)
 		}
 		if time.Now().After(bound) {
 			return nil, nil, &BusyError{Owner: l.Owner, Left: l.Remaining}

@@ -67,6 +67,7 @@ type Step string
 
 // The steps.
 const (
+	StepWait    Step = "wait"    // for another rebuild, which may have died
 	StepBegin   Step = "begin"   // the record names the new generation as the next
 	StepFill    Step = "fill"    // up to the old generation's positions
 	StepCompare Step = "compare" // with the old generation
@@ -88,7 +89,7 @@ type Progress struct {
 	Waiting   error         // why it does not come on: a server is away; nil if none is
 }
 
-func (o *Options) validate() error {
+func (o *Options) validate(abort bool) error {
 	switch {
 	case o.JetStream == nil && o.Source == nil:
 		return errors.New("rebuild: no JetStream")
@@ -98,7 +99,7 @@ func (o *Options) validate() error {
 		return errors.New("rebuild: no dead letters")
 	case o.Notifier == nil:
 		return errors.New("rebuild: no notifier")
-	case o.Policy == nil:
+	case o.Policy == nil && !abort:
 		return errors.New("rebuild: no policy")
 	case o.Log == nil:
 		return errors.New("rebuild: no log")

@@ -79,8 +79,8 @@ func (r *run) plan(ctx context.Context, abort bool) (*Plan, error) {
 		}
 	}
 	if n := stream.Partitions; n != p.New.Partitions && n != p.Old.Partitions {
-		return nil, fmt.Errorf("the stream is spread over %d partitions and the views over %d: rebuild to %d, "+
-			"or first run \"pinstatus streams apply --partitions %d --force\"", n, p.Old.Partitions, n, p.Old.Partitions)
+		return nil, fmt.Errorf("the stream is spread over %d partitions and the views over %d: run \"pinstatus rebuild --partitions %d\", "+
+			"or first \"pinstatus streams apply --partitions %d --force\"", n, p.Old.Partitions, n, p.Old.Partitions)
 	}
 	r.new = p.New
 	return p, r.inspect(ctx, p)
@@ -110,9 +110,6 @@ func (r *run) inspect(ctx context.Context, p *Plan) error {
 		return err
 	}
 	note := func(format string, args ...any) { p.Notes = append(p.Notes, fmt.Sprintf(format, args...)) }
-	if r.stream.Trimmed {
-		note("the stream does not hold its whole history (%d events are missing): the new generation begins with a snapshot, or not at all", r.stream.Missing)
-	}
 	if r.new.Partitions != r.old.Partitions {
 		note("the views are spread over %d partitions instead of %d", r.new.Partitions, r.old.Partitions)
 	}
@@ -154,27 +151,15 @@ func (r *run) inspect(ctx context.Context, p *Plan) error {
 		return fmt.Errorf("%d of %d old partitions are of another event stream, and what they know this one cannot tell: "+
 			"is it the right broker? If that may be forgotten, say so by --accept-differences", foreign, len(formers))
 	}
-	if r.stream.Accepted > 0 && !r.stream.Trimmed {
-		snapshot, err := r.snapshotFits(ctx)
-		switch {
-		case err != nil:
-			return err
-		case snapshot:
-			note("the stream lacks %d messages, which was accepted: the new generation begins with a snapshot", r.stream.Accepted)
-		case careful && len(formers) > sum(broken):
-			return fmt.Errorf("the stream lacks %d messages, which was accepted, and no snapshot that fits has what they told (--snapshot-dir): "+
-				"the new views would forget it. If that is meant, say so by --accept-differences", r.stream.Accepted)
-		}
-	}
 	for why, n := range broken {
 		note("%d of %d old positions say nothing about this stream: %s. There is nothing to compare or to follow in them: the new generation goes up to the stream's end",
 			n, len(formers), why)
 	}
 	if policies > 0 {
-		note("%d old partitions were last folded with another policy: their views may differ", policies)
+		note("%d of %d old partitions were last folded with another policy: their views may differ", policies, len(formers))
 	}
 	if codecs > 0 {
-		note("%d old partitions are of another codec version: their views cannot be compared", codecs)
+		note("%d of %d old partitions are of another codec version: their views cannot be compared", codecs, len(formers))
 	}
 	if sealed > 0 {
 		note("%d of %d old positions are sealed already", sealed, len(formers))
@@ -183,47 +168,41 @@ func (r *run) inspect(ctx context.Context, p *Plan) error {
 	r.strict = policies == 0 && codecs == 0
 	r.rough = policies > 0
 	p.Strict = r.strict && r.comparable
-	return r.inspectNew(ctx, p)
+	empty, err := r.inspectNew(ctx, p)
+	if err != nil || !empty {
+		return err
+	}
+	return r.inspectSnapshot(ctx, p, careful && len(formers) > sum(broken))
 }
 
-// snapshotFits reports whether there is a snapshot that the new generation can begin with.
-func (r *run) snapshotFits(ctx context.Context) (bool, error) {
-	if r.opts.Snapshots == nil {
-		return false, nil
-	}
-	found, err := r.opts.Snapshots.Find(ctx, r.stream, r.new.Partitions)
-	if err != nil || found == nil {
-		return false, err
-	}
-	return true, found.Close()
-}
-
-// inspectNew refuses to go on with what was begun under another policy or for another stream.
-func (r *run) inspectNew(ctx context.Context, p *Plan) error {
+// inspectNew refuses to go on with what was begun under another policy or for another stream. It
+// reports whether any partition is still to begin.
+func (r *run) inspectNew(ctx context.Context, p *Plan) (empty bool, err error) {
 	if p.Action != ActionResume {
-		return nil
+		return true, nil
 	}
 	low, found, older := uint64(0), false, 0
 	for n := range r.new.Partitions {
 		pos, _, err := r.store.Load(ctx, r.new, n, nil)
 		switch {
 		case errors.Is(err, projector.ErrTorn):
-			return &OtherError{fmt.Sprintf("partition %d of the new generation was left in the middle of a commit", n)}
+			return false, &OtherError{fmt.Sprintf("partition %d of the new generation was left in the middle of a commit", n)}
 		case err != nil:
-			return err
+			return false, err
 		case pos == view.Position{}:
-			low, found = 0, true
+			low, found, empty = 0, true, true
 			continue
 		case pos.Stream != r.stream.Created:
-			return &OtherError{"the rebuild that is under way is of another event stream"}
+			return false, &OtherError{"the rebuild that is under way is of another event stream"}
 		case pos.Codec != view.CodecVersion:
-			return &OtherError{"the rebuild that is under way is of another codec version"}
+			return false, &OtherError{"the rebuild that is under way is of another codec version"}
 		case (r.stream.Trimmed || r.stream.Accepted > 0) && pos.Policy < r.opts.Policy.Version:
 			older++
 		case pos.Policy != r.opts.Policy.Version || pos.PolicyHash != r.opts.Policy.Hash:
-			return &OtherError{fmt.Sprintf("the rebuild that is under way folds with another policy (version %d in sum, the configuration's is %d)",
+			return false, &OtherError{fmt.Sprintf("the rebuild that is under way folds with another policy (version %d in sum, the configuration's is %d)",
 				pos.Policy, r.opts.Policy.Version)}
 		}
+		empty = empty || pos.Restoring != ""
 		if !found || pos.Sequence < low {
 			low, found = pos.Sequence, true
 		}
@@ -233,7 +212,7 @@ func (r *run) inspectNew(ctx context.Context, p *Plan) error {
 		p.Notes = append(p.Notes, fmt.Sprintf(
 			"%d of its partitions began with a snapshot that is older than the policy: what comes of the snapshot keeps the policy that it was folded with", older))
 	}
-	return nil
+	return empty, nil
 }
 
 func sum(counts map[string]int) (n int) {

@@ -67,13 +67,14 @@ func Run(ctx context.Context, opts Options) (*Summary, error) {
 	return begin(ctx, opts, false)
 }
 
-// Abort gives up a rebuild that has not changed over yet, and drops what it made.
+// Abort gives up a rebuild that has not changed over yet, and drops what it made. It needs no
+// policy.
 func Abort(ctx context.Context, opts Options) (*Summary, error) {
 	return begin(ctx, opts, true)
 }
 
 func begin(ctx context.Context, opts Options, abort bool) (*Summary, error) {
-	if err := opts.validate(); err != nil {
+	if err := opts.validate(abort); err != nil {
 		return nil, err
 	}
 	began := time.Now()
@@ -146,7 +147,7 @@ func (r *run) rebuild(ctx context.Context) (err error) {
 // alone keeps other rebuilds out, and makes sure that none has come since the plan was made.
 // The contexts are those of hold.take.
 func (r *run) alone(ctx context.Context) (held, owned context.Context, err error) {
-	r.hold = &hold{store: r.opts.Store, of: r.new, owner: r.opts.Owner, ttl: r.opts.LeaseTime, patience: r.patience, log: r.opts.Log}
+	r.hold = &hold{store: r.opts.Store, of: r.new, owner: r.opts.Owner, ttl: r.opts.LeaseTime, patience: r.patience, log: r.opts.Log, wait: r.waitFor}
 	held, owned, err = r.hold.take(ctx)
 	if changed := r.unchanged(ctx); changed != nil {
 		if err == nil {
@@ -155,6 +156,11 @@ func (r *run) alone(ctx context.Context) (held, owned context.Context, err error
 		return nil, nil, changed
 	}
 	return held, owned, err
+}
+
+// waitFor tells of a rebuild that is waited for, as it may have died.
+func (r *run) waitFor(l view.Lease) {
+	r.enter(StepWait, "for another rebuild (%s): if it has died, its lease ends in %s", l.Owner, l.Remaining.Round(time.Millisecond))
 }
 
 // announce makes the new generation the next one.
@@ -249,7 +255,7 @@ func (r *run) prepare() (err error) {
 		Policy: func() *fold.Policy { return r.opts.Policy },
 		Log:    r.opts.Log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)), Registerer: prometheus.NewRegistry(),
 	}
-	if r.stream.Trimmed || r.stream.Accepted > 0 {
+	if r.needsSnapshot() {
 		o.Snapshots = r.opts.Snapshots
 	}
 	if r.folds, err = projector.New(o); err != nil {

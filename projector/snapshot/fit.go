@@ -34,10 +34,12 @@ func (f *File) Fits(ctx context.Context, s consumer.Stream, partitions int) erro
 			return err
 		}
 	}
-	// What was removed from the middle of the stream lies nobody knows where. All that
-	// retention has removed lies before its first message.
+	// Where in the middle of the stream messages were deleted is not asked for: what erasures
+	// have left there cannot be told from it. All that retention has removed lies before the
+	// first message.
 	if s.Missing > h.Missing && s.Missing-h.Missing > s.First-min(h.First, s.First) {
-		return unfit("messages were deleted from the middle of the stream after it was made, and without an account")
+		return unfit("messages were deleted from the middle of the stream after it was made, and without an account: " +
+			"save a new one while the views are whole, or, if they may stay missing, run \"pinstatus streams apply --accept-deletions\"")
 	}
 	return nil
 }
