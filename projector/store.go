@@ -46,6 +46,10 @@ type Inspector interface {
 	// order. A view that is there all the while is visited at least once; one that comes or
 	// goes meanwhile may be. Keys that are no view of the generation are left out.
 	Scan(ctx context.Context, g view.Generation, visit func(partition int, keys []view.Key) error) error
+
+	// ScanLocks does the same with locks: it calls visit with the account and the PIN type of
+	// each, whether or not there is a view of the account.
+	ScanLocks(ctx context.Context, g view.Generation, visit func(partition int, k view.Key, pinType string) error) error
 }
 
 // Commit is one step of a partition: views and position move together.

@@ -106,7 +106,7 @@ func (a *admin) readiness() (status int, text string) {
 	for _, c := range checks {
 		if err := c.ready(); err != nil {
 			status = http.StatusServiceUnavailable
-			fmt.Fprintf(&b, "[-] %s: %v\n", c.name, err)
+			fmt.Fprintf(&b, "[-] %s: %s\n", c.name, oneLine(err))
 			continue
 		}
 		fmt.Fprintf(&b, "[+] %s: ok\n", c.name)

@@ -2,10 +2,13 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 )
 
@@ -44,6 +47,16 @@ func (o *options) logged(out io.Writer, run func(*zap.Logger) error) error {
 	return exitCode(1)
 }
 
+// oneLine is the text of an error where there is one line for it: of joined errors, the first and
+// how many more there are.
+func oneLine(err error) string {
+	first, more, several := strings.Cut(err.Error(), "\n")
+	if several {
+		first += fmt.Sprintf("; and %d more", strings.Count(more, "\n")+1)
+	}
+	return first
+}
+
 // tell is the text of an error for people: each line, of which joined errors have several,
 // says who speaks.
 func tell(err error) string {
@@ -52,4 +65,13 @@ func tell(err error) string {
 		b.WriteString("pinstatus: " + strings.TrimSuffix(line, "\n") + "\n")
 	}
 	return b.String()
+}
+
+// asksJSON reports whether a command line asks for JSON, also one that could not be read to its
+// end. Its output then ends with what has failed.
+func asksJSON(cmd *cobra.Command, args []string) bool {
+	if f := cmd.Flags().Lookup("json"); f != nil && f.Changed {
+		return f.Value.String() == "true"
+	}
+	return slices.Contains(args, "--json")
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"strings"
 	"testing"
 
 	"go.uber.org/zap"
@@ -39,6 +40,35 @@ func TestLogged(t *testing.T) {
 		}
 		if got := errors.Is(err, broken); got != tt.tells || (err == nil) != (tt.err == nil) {
 			t.Errorf("%s, %v: error %v is left to tell, want %t", tt.format, tt.err, err, tt.tells)
+		}
+	}
+}
+
+// Whatever a command fails for, the last line of its output says so where JSON is asked for.
+func TestFailuresInJSON(t *testing.T) {
+	const away = "no NATS server answers at nats://127.0.0.1:1 (--nats-url)"
+	for _, tt := range []struct {
+		args string
+		code int
+		want string
+	}{
+		{"streams check --json --nats-url nats://127.0.0.1:1", 1, away},
+		{"streams apply --json=true --nats-url nats://127.0.0.1:1", 1, away},
+		{"deadletters list --json --nats-url nats://127.0.0.1:1", 1, away},
+		{"partitions --json", 1, "--redis-url (or PINSTATUS_REDIS_URL) is required"},
+		{"snapshot info --json", 1, "accepts 1 arg(s), received 0"},
+		{"verify --nope --json", exitCannotTell, "unknown flag: --nope"},
+		{"get pin --json 2B67", exitFailed, "a credential is required: --token-file, --api-key-file, PINSTATUS_TOKEN or PINSTATUS_API_KEY"},
+	} {
+		code, out, errOut := command(t, strings.Fields(tt.args)...)
+		var got struct{ Error string }
+		if err := json.Unmarshal([]byte(out), &got); err != nil || code != tt.code || got.Error != tt.want || errOut != "pinstatus: "+tt.want+"\n" {
+			t.Errorf("%s: exit code %d, output %q, error %q; want %d and %q in both", tt.args, code, out, errOut, tt.code, tt.want)
+		}
+	}
+	for _, args := range []string{"partitions", "partitions --json=false", "partitions --nope"} {
+		if code, out, _ := command(t, strings.Fields(args)...); code != 1 || out != "" {
+			t.Errorf("%s: exit code %d, output %q; want 1 and none", args, code, out)
 		}
 	}
 }

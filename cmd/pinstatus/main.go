@@ -40,6 +40,9 @@ func run(ctx context.Context, args []string, in *os.File, out, errOut *os.File) 
 		return int(code)
 	default:
 		fmt.Fprint(errOut, tell(err))
+		if asksJSON(cmd, args) {
+			_ = newLines(out).Encode(map[string]string{"error": err.Error()})
+		}
 		if code, err := strconv.Atoi(cmd.Annotations[failsWith]); err == nil {
 			return code
 		}

@@ -23,7 +23,8 @@ func newPartitions() *cobra.Command {
 long its lease still holds, the stream sequence up to which its views include every event,
 how far that is behind the stream, and how long the oldest event that its views lack has been
 waiting in the stream, by the broker's clock. With < before it that is the most that it can
-be: it is so where stream and views have different numbers of partitions.
+be: it is so where stream and views have different numbers of partitions. A - is for none: no
+event waits, or there are no views of this stream, as the state says then.
 
 It reads and changes nothing. What keeps a partition from going on stands in its owner's
 /partitions, /readyz and log. Where NATS does not answer it shows what Redis knows.

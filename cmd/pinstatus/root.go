@@ -46,7 +46,36 @@ capitals, with _ for -. A flag on the command line wins.`,
 	for _, cmd := range root.Commands() {
 		sameFlags(cmd)
 	}
+	root.SetFlagErrorFunc(misspelt)
+	root.InitDefaultHelpCmd()
+	for _, help := range root.Commands() {
+		if help.Name() == "help" {
+			help.RunE = showHelp
+		}
+	}
 	return root
+}
+
+// misspelt is why the flags of a command line cannot be read. Those behind a misspelt command
+// are not at fault.
+func misspelt(cmd *cobra.Command, err error) error {
+	if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 {
+		return cmd.ValidateArgs(args)
+	}
+	return err
+}
+
+// showHelp shows the help of the command that the arguments name.
+func showHelp(help *cobra.Command, args []string) error {
+	cmd, rest, err := help.Root().Find(args)
+	if err == nil && cmd.HasSubCommands() {
+		err = cmd.ValidateArgs(rest)
+	}
+	if err != nil {
+		return err
+	}
+	cmd.InitDefaultHelpFlag()
+	return cmd.Help()
 }
 
 // sameFlags has every operator's command take the flags that say where an installation is, so

@@ -173,7 +173,8 @@ loses nothing of what it has done.
 With --replace the views of all other partitions are given up first, and restored as well.
 
 A snapshot is refused if it is of another stream or another number of partitions, if it is
-damaged, or if the stream no longer holds what comes behind it.
+damaged, if the stream no longer holds what comes behind it, or if messages that nothing
+accounts for were deleted from the stream's middle since.
 
 It is safe to repeat, also after an interruption: it then goes on where it was. The exit
 status is 0 if all partitions have views that are as new as the snapshot's, else 1.`,

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -38,14 +39,18 @@ func newVerify() *cobra.Command {
 	o := &verifyOptions{memory: audit.DefaultMemory}
 	cmd := &cobra.Command{
 		Use: "verify", Short: "Fold the stream again and compare the views with what comes of it", Args: cobra.NoArgs,
+		Annotations: map[string]string{failsWith: strconv.Itoa(exitCannotTell)},
 		Long: `Fold the event stream again, in memory, and compare every view and every lock key in Redis
-with what comes of it, byte for byte, while the system runs. It changes nothing.
+with what comes of it, byte for byte, while the system runs. It changes nothing. Of a view that
+differs, a line with - is what the stream says, and one with + what is stored. Events behind the
+sequence that it names at the end may not be in what was compared.
 
 What does not fit into --memory is folded in several passes, each of which reads the stream.
 The policy is that of --config: it has to be the projectors'. Views that were folded under
 an earlier policy may differ for that reason alone, which is said where it may be.
 
-NATS and Redis may be away meanwhile, for up to ten minutes: it waits, and goes on.
+NATS and Redis may be away meanwhile, and slots of a Redis Cluster be moved, for up to ten
+minutes: it waits, and goes on.
 
 A stream that does not hold its whole history can only be compared from a snapshot on
 (--snapshot-dir).
@@ -94,6 +99,9 @@ func (o *verifyOptions) run(cmd *cobra.Command) error {
 func (o *verifyOptions) audit(cmd *cobra.Command) (*audit.Report, error) {
 	if o.memory < leastMemory {
 		return nil, fmt.Errorf("--memory: %s is less than %s", &o.memory, new(leastMemory))
+	}
+	if o.most < 0 {
+		return nil, fmt.Errorf("--max-differences: %d is less than 0", o.most)
 	}
 	if err := o.snapshotsThere(); err != nil {
 		return nil, err
@@ -163,7 +171,7 @@ func writeReport(out io.Writer, r *audit.Report, most int) error {
 	switch {
 	case r.Differences > 0:
 		verdict = fmt.Sprintf("%d differ", r.Differences)
-		if r.Differences > most {
+		if r.Differences > most && most > 0 {
 			verdict += fmt.Sprintf(" (the first %d are above)", most)
 		}
 	case len(r.Untold) > 0:
@@ -173,8 +181,12 @@ func writeReport(out io.Writer, r *audit.Report, most int) error {
 	if r.Snapshot != "" {
 		from = "snapshot " + r.Snapshot + " and the stream"
 	}
-	_, err := fmt.Fprintf(out, "generation %d, %d partitions: %d %s compared with %s in %d %s: %s\n",
-		r.Generation, r.Partitions, r.Views, plural(r.Views, "view"), from, r.Passes, passes(r.Passes), verdict)
+	compared := "nothing could be compared"
+	if r.Passes > 0 {
+		compared = fmt.Sprintf("%d %s compared with %s up to sequence %d, in %d %s: %s",
+			r.Views, plural(r.Views, "view"), from, r.Through, r.Passes, passes(r.Passes), verdict)
+	}
+	_, err := fmt.Fprintf(out, "generation %d, %d partitions: %s\n", r.Generation, r.Partitions, compared)
 	for _, u := range r.Untold {
 		fmt.Fprintf(out, "could not tell: partition %d: %s\n", u.Partition, u.Reason)
 	}

@@ -74,9 +74,11 @@ func (r *run) comparePortion(ctx context.Context, m *memory, p int, keys []view.
 	for i, k := range keys {
 		got := &records[i]
 		verdict, d := compare(k, h.get(k), got.Value, got.Now, h.forgets(), purged)
-		if verdict == same && k.Kind == view.KindAccount {
-			if d = r.compareLocks(k, h.get(k), got); d != nil {
-				verdict = different
+		if k.Kind == view.KindAccount {
+			if locks := compareLocks(r.pinTypes(k), h.get(k), got); locks != nil && d != nil {
+				d.Fields = append(d.Fields, locks.Fields...)
+			} else if locks != nil {
+				verdict, d = different, locks
 			}
 		}
 		switch {
@@ -107,7 +109,9 @@ func (r *run) comparePortion(ctx context.Context, m *memory, p int, keys []view.
 // differ tells a difference.
 func (r *run) differ(d *Difference) {
 	r.report.Differences++
-	r.differs[d.Partition] = true
+	if d.Problem != Unreadable && d.Problem != LockWrong { // which no policy explains
+		r.differs[d.Partition] = true
+	}
 	r.opts.Differ(d)
 }
 

@@ -168,6 +168,24 @@ func TestDifferences(t *testing.T) {
 			f.Redis.Do("SET", f.keys.Lock(k.Partition(partitions), k, "Parental"), "1", "PX", 600_000)
 			return k
 		}, audit.LockWrong, []string{"lock Parental"}},
+		{"a lock of nobody", func(f *fixture) view.Key {
+			k := f.unlocked()
+			k.ID = "nobody's"
+			f.Redis.Do("SET", f.keys.Lock(k.Partition(partitions), k, "Parental"), "1", "PX", 600_000)
+			return k
+		}, audit.LockWrong, []string{"lock Parental"}},
+		{"a lock of a PIN type that is not configured", func(f *fixture) view.Key {
+			k := f.unlocked()
+			f.Redis.Do("SET", f.keys.Lock(k.Partition(partitions), k, "Voicemail"), "1", "PX", 600_000)
+			return k
+		}, audit.LockWrong, []string{"lock Voicemail"}},
+		{"a view and its lock are lost", func(f *fixture) view.Key {
+			k := f.locked()
+			pinType, _ := f.lockedUntil(k)
+			f.del(f.keys.Lock(k.Partition(partitions), k, pinType))
+			f.del(f.name(k))
+			return k
+		}, audit.Missing, []string{"Sequence", "lock "}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -100,6 +100,7 @@ type Report struct {
 	Partitions  int    `json:"partitions"`
 	Snapshot    string `json:"snapshot,omitempty"` // what the fold began with, if not with nothing
 	Passes      int    `json:"passes"`
+	Through     uint64 `json:"through"`     // the lowest sequence up to which a partition was compared
 	Views       int    `json:"views"`       // compared
 	Ended       int    `json:"ended"`       // of these, whose life is over: one side has forgotten them
 	Erased      int    `json:"erased"`      // of these, erased: what is shown was compared alone

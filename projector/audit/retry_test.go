@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector/audit"
+	"github.com/pinstatus/pinstatus/projector/patience"
+	"github.com/pinstatus/pinstatus/projector/redisstore"
 	"github.com/pinstatus/pinstatus/projector/rig"
 	"github.com/pinstatus/pinstatus/projector/view"
 )
@@ -19,7 +22,7 @@ import (
 // hooked is a store that calls something before it answers.
 type hooked struct {
 	audit.Store
-	load, read, scan func()
+	load, read, scan, locks func()
 }
 
 func call(f func()) {
@@ -41,6 +44,11 @@ func (h *hooked) Read(ctx context.Context, g view.Generation, reads []view.Read)
 func (h *hooked) Scan(ctx context.Context, g view.Generation, visit func(int, []view.Key) error) error {
 	call(h.scan)
 	return h.Store.Scan(ctx, g, visit)
+}
+
+func (h *hooked) ScanLocks(ctx context.Context, g view.Generation, visit func(int, view.Key, string) error) error {
+	call(h.locks)
+	return h.Store.ScanLocks(ctx, g, visit)
 }
 
 // A server may be away for a moment, whatever it is needed for: it is started again once the
@@ -70,6 +78,14 @@ func TestServersAreAwayForAMoment(t *testing.T) {
 			awayForAMoment(t, f, stage, func() { f.Redis.Do("SAVE"); f.Redis.Stop() }, f.Redis.Restart)
 		})
 	}
+}
+
+// Locks are looked for at the end, when the stream has been read.
+func TestRedisIsAwayWhileLocksAreLookedFor(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	stage := func(_ *audit.Options, h *hooked, stop func()) { h.locks = stop }
+	awayForAMoment(t, f, stage, func() { f.Redis.Do("SAVE"); f.Redis.Stop() }, f.Redis.Restart)
 }
 
 func awayForAMoment(t *testing.T, f *fixture, stage func(*audit.Options, *hooked, func()), away, back func()) {
@@ -130,5 +146,21 @@ func TestBrokerStaysAway(t *testing.T) {
 	f = newFixture(t)
 	if err := audited(f, time.Millisecond, f.Broker.Stop); err == nil {
 		t.Error("no error, though the broker is away")
+	}
+}
+
+// A user whom Redis refuses something is refused it after a while as well.
+func TestRefusedUser(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	for _, may := range []string{"-scan", "-evalsha", "-get"} {
+		f.Redis.Do("ACL", "SETUSER", "default", "+@all", may)
+		o := audit.Options{JetStream: f.JS, Store: f.Store, Policy: rig.Policy(1, 3), Log: zap.NewNop()}
+		audit.GiveUp(2 * time.Second)(&o)
+		_, err := audit.Run(t.Context(), o)
+		var gaveUp *patience.GaveUpError
+		if !redisstore.Denied(err) || errors.As(err, &gaveUp) {
+			t.Errorf("%s: got %v, want that Redis refuses it, and no other try", may, err)
+		}
 	}
 }

@@ -32,7 +32,7 @@ type run struct {
 	untold  map[int]bool
 	seen    map[int][]uint64 // by partition: hashes of the keys that the fold has
 	through map[int]uint64   // by partition: the lowest position that a pass ended at
-	differs map[int]bool     // partitions that differ
+	differs map[int]bool     // partitions that differ in what depends on the policy
 	mixed   map[int]bool     // partitions whose position is not of the policy at hand
 	refused refused
 
@@ -109,14 +109,14 @@ func (r *run) lacks(ctx context.Context) (bool, error) {
 
 func (r *run) findSnapshot(ctx context.Context) error {
 	if r.opts.Snapshots == nil {
-		return fmt.Errorf("%w: %d events are missing", ErrTrimmed, r.stream.Missing)
+		return fmt.Errorf("%w (events missing: %d)", ErrTrimmed, r.stream.Missing)
 	}
 	found, err := r.opts.Snapshots.Find(ctx, r.stream, r.generation.Partitions)
 	if err != nil {
 		return fmt.Errorf("find a snapshot: %w", err)
 	}
 	if found == nil {
-		return fmt.Errorf("%w: %d events are missing", ErrTrimmed, r.stream.Missing)
+		return fmt.Errorf("%w (events missing: %d)", ErrTrimmed, r.stream.Missing)
 	}
 	r.snapshot, r.report.Snapshot = found, found.ID()
 	return nil
@@ -147,6 +147,9 @@ func (r *run) run(ctx context.Context) error {
 		if err := r.passes(ctx); err != nil {
 			return err
 		}
+	}
+	if err := r.strayLocks(ctx); err != nil {
+		return err
 	}
 	return r.reconsider(ctx)
 }
@@ -314,8 +317,15 @@ func (r *run) cannotTell(p int, reason string) {
 	}
 }
 
-// conclude says what of the policy may explain differences.
+// conclude says up to where was compared, and what of the policy may explain differences.
 func (r *run) conclude() {
+	low := uint64(math.MaxUint64)
+	for p, at := range r.through {
+		if !r.untold[p] {
+			low = min(low, at)
+			r.report.Through = low
+		}
+	}
 	policy := r.opts.Policy
 	changed := policy.Version > uint64(len(policy.Tenants)) // each tenant's begins with 1
 	for p := range r.generation.Partitions {
@@ -325,7 +335,7 @@ func (r *run) conclude() {
 	}
 	if len(r.mixed) > 0 {
 		r.report.Notes = append(r.report.Notes, fmt.Sprintf(
-			"%d partitions were last folded with another policy than the one configured here (version %d in sum)", len(r.mixed), policy.Version))
+			"partitions that were last folded with another policy than the one configured here (version %d in sum): %d", policy.Version, len(r.mixed)))
 	}
 	slices.SortFunc(r.report.Untold, func(a, b Untold) int { return a.Partition - b.Partition })
 }

@@ -58,6 +58,26 @@ func (p *partition) keys(now int64) []view.Key {
 	return keys
 }
 
+// lockName says whose lock it is.
+type lockName struct {
+	account view.Key
+	pinType string
+}
+
+// locks are the names of all that have not ended.
+func (p *partition) locks(now int64) (all []lockName) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	for k, e := range p.entries {
+		for _, l := range e.locks {
+			if !expired(l.Until, now) {
+				all = append(all, lockName{k, l.PINType})
+			}
+		}
+	}
+	return all
+}
+
 func (p *partition) load(keys []view.Key, now int64) (view.Position, [][]byte) {
 	values := make([][]byte, len(keys))
 	p.mu.RLock()

@@ -25,6 +25,34 @@ const scanPortion = 1000
 // for each partition those of one instant. Visit may call the store. Its error ends the scan
 // and is returned as it is.
 func (s *Store) Scan(ctx context.Context, g view.Generation, visit func(partition int, keys []view.Key) error) error {
+	return s.scan(ctx, g, func(p int, part *partition) error {
+		for portion := range slices.Chunk(part.keys(s.now().UnixMilli()), scanPortion) {
+			if err := ctx.Err(); err != nil {
+				return fmt.Errorf("scan: %w", err)
+			}
+			if err := visit(p, portion); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// ScanLocks calls visit with the account and the PIN type of each lock of a generation, in no
+// order, as Scan does with views.
+func (s *Store) ScanLocks(ctx context.Context, g view.Generation, visit func(partition int, k view.Key, pinType string) error) error {
+	return s.scan(ctx, g, func(p int, part *partition) error {
+		for _, l := range part.locks(s.now().UnixMilli()) {
+			if err := visit(p, l.account, l.pinType); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// scan calls visit with the partitions of a generation.
+func (s *Store) scan(ctx context.Context, g view.Generation, visit func(int, *partition) error) error {
 	if err := g.Validate(); err != nil {
 		return fmt.Errorf("scan: %w", err)
 	}
@@ -33,13 +61,8 @@ func (s *Store) Scan(ctx context.Context, g view.Generation, visit func(partitio
 		if err != nil {
 			return fmt.Errorf("scan: %w", err)
 		}
-		for portion := range slices.Chunk(part.keys(s.now().UnixMilli()), scanPortion) {
-			if err := ctx.Err(); err != nil {
-				return fmt.Errorf("scan: %w", err)
-			}
-			if err := visit(p, portion); err != nil {
-				return err
-			}
+		if err := visit(p, part); err != nil {
+			return err
 		}
 	}
 	return nil

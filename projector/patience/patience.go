@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 
 	"github.com/pinstatus/pinstatus/consumer"
 	"github.com/pinstatus/pinstatus/projector"
+	"github.com/pinstatus/pinstatus/projector/redisstore"
 )
 
 // Default is for how long servers may be away: longer than it takes to restart one, to agree
@@ -202,5 +204,12 @@ func lasting(err error) bool {
 		spread *consumer.PartitionError
 	)
 	return errors.As(err, &other) || errors.As(err, &gaveUp) || errors.As(err, &alarm) || errors.As(err, &spread) ||
-		errors.Is(err, projector.ErrTorn) || errors.Is(err, jetstream.ErrStreamNotFound)
+		errors.Is(err, projector.ErrTorn) || errors.Is(err, jetstream.ErrStreamNotFound) || refused(err)
+}
+
+// refused reports whether a server has answered that it is not for this user. A connection to
+// NATS is closed, and is not made again, once a server has refused the user twice.
+func refused(err error) bool {
+	return redisstore.Denied(err) || errors.Is(err, nats.ErrAuthorization) || errors.Is(err, nats.ErrAuthExpired) ||
+		errors.Is(err, nats.ErrAuthRevoked) || errors.Is(err, nats.ErrAccountAuthExpired) || errors.Is(err, nats.ErrConnectionClosed)
 }

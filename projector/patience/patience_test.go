@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -101,9 +102,11 @@ func TestEndsWithItsContext(t *testing.T) {
 func TestLasting(t *testing.T) {
 	for _, lasting := range []error{
 		patience.Lasting(errAway), &projector.Alarm{Reason: projector.AlarmRetention}, projector.ErrTorn, jetstream.ErrStreamNotFound,
+		errors.New("NOPERM this user has no permissions to run the 'scan' command"), errors.New("WRONGPASS invalid username-password pair"),
+		errors.New("NOAUTH authentication required"), nats.ErrAuthorization, nats.ErrConnectionClosed,
 	} {
 		tries := 0
-		err := (&patience.Patience{Log: zap.NewNop()}).Do(t.Context(), func() error {
+		err := (&patience.Patience{For: time.Second, Log: zap.NewNop()}).Do(t.Context(), func() error {
 			tries++
 			return lasting
 		})

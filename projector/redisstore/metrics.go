@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/pinstatus/pinstatus/projector"
 	"github.com/pinstatus/pinstatus/projector/view"
@@ -106,13 +107,19 @@ func errorReason(err error) string {
 	return "other"
 }
 
+// Denied reports whether Redis has refused an operation to this user: for what the user may do,
+// or because it is not known.
+func Denied(err error) bool { return errorReason(err) == reasonDenied || redis.IsAuthError(err) }
+
+const reasonDenied = "denied"
+
 // redisReasons are told by the texts of Redis. An error inside a script begins with its code
 // from Redis 7.0 on, and carries it within the text before.
 var redisReasons = []struct{ text, reason string }{
 	{"OOM command not allowed", "oom"},
 	{"READONLY ", "readonly"},
 	{"TRYAGAIN ", "tryagain"},
-	{"NOPERM ", "denied"},
-	{"The user executing the script", "denied"},
-	{"ACL failure in script", "denied"},
+	{"NOPERM ", reasonDenied},
+	{"The user executing the script", reasonDenied},
+	{"ACL failure in script", reasonDenied},
 }

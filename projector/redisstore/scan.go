@@ -20,31 +20,7 @@ const scanCount = 1000
 // It looks through all keys of each primary. It fails, and has to be begun again, where it
 // could have missed keys: if a connection breaks, or slots of a Cluster move.
 func (s *Store) Scan(ctx context.Context, g view.Generation, visit func(partition int, keys []view.Key) error) error {
-	var stopped error
-	err := s.scan(ctx, g, func(partition int, keys []view.Key) error {
-		stopped = visit(partition, keys)
-		return stopped
-	})
-	if stopped != nil {
-		return stopped
-	}
-	if err != nil {
-		s.metrics.failed("scan", err)
-		return fmt.Errorf("scan generation %d: %w", g.Number, err)
-	}
-	return nil
-}
-
-func (s *Store) scan(ctx context.Context, g view.Generation, visit func(partition int, keys []view.Key) error) error {
-	ks, err := s.keyspace(g)
-	if err != nil {
-		return err
-	}
-	slots := make([]int, g.Partitions)
-	for p := range slots {
-		slots[p] = ks.Slot(p)
-	}
-	return s.scanKeys(ctx, slots, ks.Pattern(), func(names []string) error {
+	return s.scan(ctx, g, (*view.Keyspace).Pattern, func(ks *view.Keyspace, names []string) error {
 		found := make(map[int][]view.Key)
 		for _, name := range names {
 			if p, k, ok := ks.Parse(name); ok {
@@ -58,6 +34,47 @@ func (s *Store) scan(ctx context.Context, g view.Generation, visit func(partitio
 		}
 		return nil
 	})
+}
+
+// ScanLocks calls visit with the account and the PIN type of each lock of a generation, in no
+// order, as Scan does with views.
+func (s *Store) ScanLocks(ctx context.Context, g view.Generation, visit func(partition int, k view.Key, pinType string) error) error {
+	return s.scan(ctx, g, (*view.Keyspace).LockPattern, func(ks *view.Keyspace, names []string) error {
+		for _, name := range names {
+			if p, k, pinType, ok := ks.ParseLock(name); ok {
+				if err := visit(p, k, pinType); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// scan calls visit with the names of keys of a generation. Its error is returned as it is.
+func (s *Store) scan(
+	ctx context.Context, g view.Generation, pattern func(*view.Keyspace) string, visit func(ks *view.Keyspace, names []string) error,
+) error {
+	ks, err := s.keyspace(g)
+	var stopped error
+	if err == nil {
+		slots := make([]int, g.Partitions)
+		for p := range slots {
+			slots[p] = ks.Slot(p)
+		}
+		err = s.scanKeys(ctx, slots, pattern(ks), func(names []string) error {
+			stopped = visit(ks, names)
+			return stopped
+		})
+	}
+	if stopped != nil {
+		return stopped
+	}
+	if err != nil {
+		s.metrics.failed("scan", err)
+		return fmt.Errorf("scan generation %d: %w", g.Number, err)
+	}
+	return nil
 }
 
 // scanKeys calls visit with the names of all keys that match a pattern, portion by portion,

@@ -203,6 +203,11 @@ func (c *client) Scan(ctx context.Context, g view.Generation, visit func(partiti
 	return nil
 }
 
+// ScanLocks is of projector.Inspector.
+func (c *client) ScanLocks(context.Context, view.Generation, func(partition int, k view.Key, pinType string) error) error {
+	return errors.New("nobody asks for the locks here")
+}
+
 // commitText describes a commit.
 func commitText(c *projector.Commit) string {
 	return fmt.Sprintf("commit g%d.p%d %s > %s (%d views)", c.Generation.Number, c.Partition, positionText(c.From), positionText(c.To), len(c.Writes))

@@ -197,8 +197,9 @@ func (s *suite) testCanceled(t *testing.T) {
 	_, holdErr := f.Store.Hold(ctx, generation, 0, "a", time.Hour)
 	_, leasesErr := f.Store.Leases(ctx, generation)
 	scanErr := f.Store.Scan(ctx, generation, func(int, []view.Key) error { return errors.New("visited") })
+	locksErr := f.Store.ScanLocks(ctx, generation, func(int, view.Key, string) error { return errors.New("visited") })
 	for name, err := range map[string]error{
-		"Commit": commitErr, "Load": loadErr, "Read": readErr, "Ping": f.Store.Ping(ctx),
+		"ScanLocks": locksErr, "Commit": commitErr, "Load": loadErr, "Read": readErr, "Ping": f.Store.Ping(ctx),
 		"SetServing": createErr, "Generation": generationErr, "Serving": servingErr, "Scan": scanErr, "Drop": f.Store.Drop(ctx, generation, 0),
 		"Join": joinErr, "Leave": f.Store.Leave(ctx, "a"), "Hold": holdErr, "Leases": leasesErr, "Release": f.Store.Release(ctx, generation, 0, "a"),
 	} {

@@ -187,3 +187,38 @@ func (s *suite) testScanStops(t *testing.T) {
 		t.Error("no generation was scanned")
 	}
 }
+
+// testScanLocks finds the locks that have not ended, with views or without, and no others.
+func (s *suite) testScanLocks(t *testing.T) {
+	f := s.newFixture(t)
+	type lock struct {
+		account view.Key
+		pinType string
+	}
+	want := map[lock]int{}
+	var writes []projector.Write
+	for i, k := range keysIn(2, view.KindAccount, 4) {
+		w := projector.Write{Key: k, Locks: []projector.Lock{{PINType: "a:b *", Until: f.in(time.Hour)}, {PINType: "brief", Until: f.in(200 * time.Millisecond)}}}
+		if i%2 == 0 {
+			w.Value = []byte("v")
+		}
+		writes, want[lock{k, "a:b *"}] = append(writes, w), 1
+	}
+	mustCommit(t, f.Store, commit(2, view.Position{}, position(1), writes...))
+	f.commitAll(t, view.Generation{Number: generation.Number * 10, Partitions: 16}, manyKeys(10))
+	f.wait(t, 300*time.Millisecond, "the locks that have ended are not visited", func() bool {
+		got := map[lock]int{}
+		err := f.Store.ScanLocks(t.Context(), generation, func(p int, k view.Key, pinType string) error {
+			if p != 2 {
+				t.Errorf("%+v was visited in partition %d, want 2", k, p)
+			}
+			got[lock{k, pinType}]++
+			return nil
+		})
+		return err == nil && cmp.Equal(got, want)
+	})
+	stop := errors.New("enough")
+	if err := f.Store.ScanLocks(t.Context(), generation, func(int, view.Key, string) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("scan = %v, want %v", err, stop)
+	}
+}

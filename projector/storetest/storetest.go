@@ -88,6 +88,7 @@ func Run(t *testing.T, newFixture func(t *testing.T) *Fixture) {
 	t.Run("ScanExpired", s.testScanExpired)
 	t.Run("ScanUnderChange", s.testScanUnderChange)
 	t.Run("ScanStops", s.testScanStops)
+	t.Run("ScanLocks", s.testScanLocks)
 	t.Run("Hold", s.testHold)
 	t.Run("HoldRace", s.testHoldRace)
 	t.Run("HoldExpires", s.testHoldExpires)

@@ -117,40 +117,73 @@ func (ks *Keyspace) Pattern() string {
 	return escapeGlob(ks.prefix+"{"+generation) + ".*"
 }
 
+// LockPattern is a glob pattern that the names of all lock keys of the generation match, and
+// few others.
+func (ks *Keyspace) LockPattern() string { return ks.Pattern() + "}:lock:*" }
+
 // Parse is the reverse of View: which view of the generation a key's name stands for, and in
 // which partition. It is false for any name that View cannot have made for a view in its
 // own partition.
 func (ks *Keyspace) Parse(name string) (p int, k Key, ok bool) {
-	rest, ok := strings.CutPrefix(name, ks.prefix+"{")
+	p, kind, rest, ok := ks.cut(name)
 	if !ok {
 		return 0, Key{}, false
 	}
-	tag, rest, ok := strings.Cut(rest, "}:")
-	if !ok {
-		return 0, Key{}, false
-	}
-	if p, ok = ks.partitionOf(tag); !ok {
-		return 0, Key{}, false
-	}
-	kind, rest, ok1 := strings.Cut(rest, ":")
-	tenant, token, ok2 := strings.Cut(rest, ":")
-	id, err := event.UnescapeToken(token)
-	if !ok1 || !ok2 || err != nil || !event.ValidTenant(tenant) {
-		return 0, Key{}, false
-	}
-	k = Key{Tenant: tenant, ID: id}
 	switch kind {
 	case "pin":
-		k.Kind = KindPIN
+		k, ok = ks.parseKey(p, KindPIN, rest)
 	case "account":
-		k.Kind = KindAccount
+		k, ok = ks.parseKey(p, KindAccount, rest)
 	default:
-		return 0, Key{}, false
+		ok = false
 	}
-	if event.Partition(tenant, token, len(ks.tags)) != p {
+	if !ok {
 		return 0, Key{}, false
 	}
 	return p, k, true
+}
+
+// ParseLock is the reverse of Lock: which account's lock a key's name stands for, of which PIN
+// type, and in which partition.
+func (ks *Keyspace) ParseLock(name string) (p int, k Key, pinType string, ok bool) {
+	p, kind, rest, ok := ks.cut(name)
+	last := strings.LastIndexByte(rest, ':')
+	if !ok || kind != "lock" || last < 0 {
+		return 0, Key{}, "", false
+	}
+	k, ok = ks.parseKey(p, KindAccount, rest[:last])
+	pinType, err := event.UnescapeToken(rest[last+1:])
+	if !ok || err != nil {
+		return 0, Key{}, "", false
+	}
+	return p, k, pinType, true
+}
+
+// cut cuts a key's name into its partition, the kind of what it names, and the rest.
+func (ks *Keyspace) cut(name string) (p int, kind, rest string, ok bool) {
+	rest, ok = strings.CutPrefix(name, ks.prefix+"{")
+	if !ok {
+		return 0, "", "", false
+	}
+	tag, rest, ok := strings.Cut(rest, "}:")
+	if !ok {
+		return 0, "", "", false
+	}
+	if p, ok = ks.partitionOf(tag); !ok {
+		return 0, "", "", false
+	}
+	kind, rest, ok = strings.Cut(rest, ":")
+	return p, kind, rest, ok
+}
+
+// parseKey reads tenant and id of a key of the partition.
+func (ks *Keyspace) parseKey(p int, kind Kind, text string) (Key, bool) {
+	tenant, token, ok := strings.Cut(text, ":")
+	id, err := event.UnescapeToken(token)
+	if !ok || err != nil || !event.ValidTenant(tenant) || event.Partition(tenant, token, len(ks.tags)) != p {
+		return Key{}, false
+	}
+	return Key{Kind: kind, Tenant: tenant, ID: id}, true
 }
 
 // partitionOf is the partition that has the tag.

@@ -27,6 +27,7 @@ func TestKeyNames(t *testing.T) {
 		{one.Lease(0), "{7.0}:lease"},
 		{one.PartitionPattern(0), "{7.0}*"},
 		{one.Pattern(), "{7.*"},
+		{one.LockPattern(), "{7.*}:lock:*"},
 		{view.GenerationKey(""), "generation"},
 		{view.ProjectorsKey(""), "projectors"},
 		{sixteen.Position(15), "test:{1.15.10}:pos"},

@@ -41,6 +41,15 @@ func TestParseRoundTrip(t *testing.T) {
 		if !ok || p != wantPartition || k != want {
 			t.Fatalf("%q is %d, %+v, %v, want %d, %+v", name, p, k, ok, wantPartition, want)
 		}
+		want.Kind = view.KindAccount
+		pinType := rapid.StringN(1, -1, 64).Draw(t, "PIN type")
+		lock := ks.Lock(wantPartition, want, pinType)
+		if p, k, of, ok := ks.ParseLock(lock); !ok || p != wantPartition || k != want || of != pinType {
+			t.Fatalf("%q is %d, %+v, %q, %v, want %d, %+v, %q", lock, p, k, of, ok, wantPartition, want, pinType)
+		}
+		if _, k, of, ok := ks.ParseLock(name); ok {
+			t.Fatalf("%q is taken for the lock %q of %+v", name, of, k)
+		}
 		for p := range ks.Partitions() {
 			for _, name := range []string{ks.Position(p), ks.Lease(p), ks.Lock(p, want, "Parental")} {
 				if _, k, ok := ks.Parse(name); ok {
