@@ -54,6 +54,9 @@ func newFile(f *os.File, path string) (*File, error) {
 	if err != nil {
 		return nil, bare(err)
 	}
+	if info.IsDir() {
+		return nil, errors.New("a folder: name one of its files")
+	}
 	if !info.Mode().IsRegular() {
 		return nil, errors.New("not a file")
 	}

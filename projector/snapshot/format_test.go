@@ -172,7 +172,8 @@ func TestOpenWhatIsNoSnapshot(t *testing.T) {
 	for _, tt := range []struct{ path, want string }{
 		{text, "snapshot " + text + ": damaged at offset 0: this is no snapshot"},
 		{newer, "snapshot " + newer + ": format version 9, and this program reads 1"},
-		{dir, "snapshot " + dir + ": not a file"},
+		{dir, "snapshot " + dir + ": a folder: name one of its files"},
+		{"/dev/null", "snapshot /dev/null: not a file"},
 		{filepath.Join(dir, "none"), "snapshot " + filepath.Join(dir, "none") + ": no such file or directory"},
 	} {
 		if _, err := Open(tt.path); err == nil || err.Error() != tt.want {
