@@ -28,7 +28,7 @@ type exchange struct {
 	fault   any          // the panic that it has ended with; nil if it has not
 	stack   []byte       // where that was
 
-	reloads  uint64        // Service.reloads, as it came; 0 if it is not known
+	reloads  uint64        // how many reloads there had been as it came; 0 if it is not known
 	cut      bool          // the answer ends before it is whole
 	tenant   *Tenant       // whose credential the request has; nil until its dialect has found out
 	position view.Position // that the answer is made from; zero if there is none, or it is not known

@@ -33,7 +33,7 @@ type Follower struct {
 	service *Service
 	topic   *topic
 	version uint64    // of the outcome that Next returned last; 0 before the first
-	reloads uint64    // Service.reloads, as its credential was checked
+	reloads uint64    // how many there had been when its credential was checked
 	ending  time.Time // when it is to end, as they have changed; zero while they have not
 }
 
@@ -52,7 +52,7 @@ func (s *Service) Follow(ctx context.Context, t *Tenant, key view.Key) (*Followe
 
 // follow is Follow, and leaves it to its caller to count one that is refused.
 func (s *Service) follow(ctx context.Context, t *Tenant, key view.Key) (*Follower, error) {
-	now := s.reloads.Load()
+	now := s.reloads.now()
 	reloads := cmp.Or(exchangeOf(ctx).reloads, now)
 	tp, err := s.waiters.enter(t, key, reloads != now)
 	if err != nil {
@@ -103,12 +103,15 @@ func (f *Follower) Next(ctx context.Context, d time.Duration) (*Snapshot, error)
 	return &o.Snapshot, nil
 }
 
+// outdated reports whether the follower's credential is to be checked anew.
+func (f *Follower) outdated() bool { return f.service.reloads.of(f.topic.key.Tenant) > f.reloads }
+
 // ends reports whether the follower is to end now.
 func (f *Follower) ends() error {
 	switch {
 	case f.service.waiters.draining.Load():
 		return ErrDraining
-	case f.ending.IsZero() && f.reloads != f.service.reloads.Load():
+	case f.ending.IsZero() && f.outdated():
 		f.ending = time.Now().Add(rand.N(reloadSpread)) //nolint:gosec // spreads load, guards nothing
 	case !f.ending.IsZero() && !time.Now().Before(f.ending):
 		return ErrReload
@@ -121,7 +124,7 @@ func (f *Follower) ends() error {
 // are to be checked anew since, Next says so at once: nothing has been shown yet.
 func (f *Follower) Reach(ctx context.Context, sequence uint64, d time.Duration) error {
 	_, _, err := f.wait(ctx, &Condition{Sequence: sequence, For: d, stream: f.service.history.stream()})
-	if f.reloads != f.service.reloads.Load() {
+	if f.outdated() {
 		f.ending = time.Now()
 	}
 	return err
@@ -152,11 +155,4 @@ func (f *Follower) outcome(ctx context.Context, version uint64, timer <-chan tim
 			return nil, ctx.Err()
 		}
 	}
-}
-
-// Reload has all that follow a view end within some seconds, to come again with a credential
-// that is checked anew: the tenants have changed, or an issuer has taken a key away.
-func (s *Service) Reload() {
-	s.reloads.Add(1)
-	s.waiters.stir()
 }

@@ -28,7 +28,7 @@ const maxDiscard = 64 << 10
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rec := &recorder{ResponseWriter: w, server: s}
 	x := &rec.exchange
-	x.began, x.reloads, x.workers = time.Now(), s.opts.Service.reloads.Load(), s.workers
+	x.began, x.reloads, x.workers = time.Now(), s.opts.Service.reloads.now(), s.workers
 	s.workers.run(func() { s.begin(rec, r) })
 	for x.wait != nil {
 		x.await()

@@ -159,7 +159,7 @@ func TestFollowAfterReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, views := newService(t)
 		views.PutAccount("acme", "a", isSetView)
-		ctx := withExchange(t.Context(), &exchange{reloads: s.reloads.Load()})
+		ctx := withExchange(t.Context(), &exchange{reloads: s.reloads.now()})
 		s.Reload()
 		anew := *acme
 		anew.PINTypes = []PINType{{Name: "Parental"}, {Name: "Purchase"}}

@@ -70,7 +70,7 @@ type Service struct {
 	health     atomic.Pointer[error] // why the store is not usable, found by the last look
 	history    history
 	waiters    *waiters
-	reloads    atomic.Uint64 // counts the sets of tenants
+	reloads    reloads
 	progress   progress
 	limiters   *lru.Cache[string, *rate.Limiter]
 }
@@ -89,7 +89,6 @@ func New(o Options) (*Service, error) {
 	s.history.staleAfter = 5*o.PollInterval + o.ReadTimeout
 	s.metrics = newMetrics(o.Registerer, o.Notices, s.Ready, func() bool { return s.history.known(time.Now()) })
 	s.waiters = newWaiters(o.Waiters, s.readWanted, s.metrics)
-	s.reloads.Store(1)
 	return s, nil
 }
 

@@ -61,8 +61,8 @@ stays in them; snapshots of the views in --snapshot-dir that still hold somethin
 At a terminal it asks before it erases more than one id that was given as an argument; --yes
 has it go on.
 
-An erasing event that the projector refuses, as one of a tenant that is not configured, is
-deleted again: configure the tenant until what it had is erased.
+An erasing event that the projector refuses, as one of a tenant that is not configured, becomes
+a dead letter: configure the tenant until what it had is erased, these included.
 
 It is safe to repeat, also after it was cut off at any point: it then erases what has been
 published by then. Without --redis-url it learns of the projector's progress from change
@@ -236,7 +236,7 @@ func (e *erasing) erase(ctx context.Context, keys []erase.Key) error {
 	case err == nil || errors.As(err, &wrong):
 		return err
 	case errors.As(err, &refused) && refused.Reason == event.ReasonUnknownTenant:
-		return fmt.Errorf("%w: configure the tenant until it is done", err)
+		return fmt.Errorf("%w: configure the tenant, and run the command again", err)
 	case errors.As(err, &refused):
 		return err
 	}

@@ -67,7 +67,7 @@ account bob: erased from the views by event 6; 2 events and 1 dead letter delete
 	}
 	for _, tt := range []struct{ args, want string }{
 		{"code x", "--tenant is required"},
-		{"code x --tenant other", "the erasing event 9 is a dead letter: unknown-tenant (tenant): nothing is erased: configure the tenant until it is done"},
+		{"code x --tenant other", "the erasing event 9 is a dead letter: unknown-tenant (tenant): nothing of its key is erased: configure the tenant, and run the command again"},
 		{"code x --tenant a.b", `code "x" of tenant "a.b": invalid: tenant`},
 		{"code - --tenant acme", "standard input: no ids"},
 		{"account alice - --tenant acme", "- stands for the ids of standard input, and alone"},

@@ -271,7 +271,7 @@ func (s *service) startQuery(ready ...func() error) (addr string, err error) {
 	if err != nil {
 		return "", err
 	}
-	authority, err := auth.New(auth.Options{Log: s.log, Registerer: s.reg, KeyRemoved: views.Reload})
+	authority, err := auth.New(auth.Options{Log: s.log, Registerer: s.reg, KeyRemoved: views.ReloadTenants})
 	if err != nil {
 		return "", err
 	}

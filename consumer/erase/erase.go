@@ -2,7 +2,6 @@ package erase
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -116,8 +115,8 @@ const (
 	Deleting                  // that
 )
 
-// LetterError says that the erasing event itself was a dead letter: nothing is erased from
-// the views, and it and the letter are deleted again.
+// LetterError says that the erasing event itself is a dead letter: nothing of its key is erased
+// from the views.
 type LetterError struct {
 	Sequence uint64
 	Reason   event.Reason
@@ -125,7 +124,7 @@ type LetterError struct {
 }
 
 func (e *LetterError) Error() string {
-	return fmt.Sprintf("the erasing event %d is a dead letter: %s (%s): nothing is erased", e.Sequence, e.Reason, e.Detail)
+	return fmt.Sprintf("the erasing event %d is a dead letter: %s (%s): nothing of its key is erased", e.Sequence, e.Reason, e.Detail)
 }
 
 // Erase erases keys and returns what it did for each. It may be repeated after an error or a
@@ -156,13 +155,12 @@ func (e *Eraser) Erase(ctx context.Context, of []Key, tell func(Progress)) ([]Re
 		results[i] = Result{Key: k, Sequence: sequence}
 		tell(Progress{Step: Published, Key: k, Sequence: sequence})
 	}
-	refused, err := e.awaitAll(ctx, results, erasing, tell)
-	if err != nil {
-		return nil, errors.Join(err, e.withdraw(ctx, results, refused, tell))
+	if err := e.awaitAll(ctx, results, erasing, tell); err != nil {
+		return nil, err
 	}
 	tell(Progress{Step: Searching})
 	var found []found
-	err = e.opts.Try(ctx, func() (err error) {
+	err := e.opts.Try(ctx, func() (err error) {
 		found, err = e.search(ctx, results)
 		return err
 	})
@@ -200,41 +198,28 @@ func (e *Eraser) publish(ctx context.Context, erasing *event.Event) (uint64, err
 	return ack.Sequence, nil
 }
 
-// awaitAll returns once the views hold nothing of any key any more. If erasing events are dead
-// letters its error is the first one's *LetterError, and it returns where all of them are.
-func (e *Eraser) awaitAll(ctx context.Context, results []Result, erasing []*event.Event, tell func(Progress)) ([]found, error) {
+// awaitAll returns once the views hold nothing of any key any more.
+func (e *Eraser) awaitAll(ctx context.Context, results []Result, erasing []*event.Event, tell func(Progress)) error {
 	if e.opts.Wait > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, e.opts.Wait)
 		defer cancel()
 	}
-	var refused []found // nil if none is
-	var first error
 	for i := range results {
-		letter, err := e.await(ctx, &results[i], erasing[i], tell)
-		if err != nil {
-			return refused, cmp.Or(first, err)
+		if err := e.await(ctx, &results[i], erasing[i], tell); err != nil {
+			return err
 		}
-		if letter == nil {
-			continue
-		}
-		if first == nil {
-			refused = make([]found, len(results))
-			first = &LetterError{Sequence: letter.Sequence, Reason: letter.Reason, Detail: letter.Detail}
-		}
-		refused[i] = found{events: []uint64{letter.Sequence}, letters: []uint64{letter.Place}}
 	}
-	return refused, first
+	return nil
 }
 
-// await returns once the views hold nothing of a key any more, or with the dead letter that the
-// erasing event is.
-func (e *Eraser) await(ctx context.Context, r *Result, erasing *event.Event, tell func(Progress)) (*letters.Letter, error) {
+// await returns once the views hold nothing of a key any more.
+func (e *Eraser) await(ctx context.Context, r *Result, erasing *event.Event, tell func(Progress)) error {
 	err := processed.Await(ctx, e.opts.Positions, erasing.Subject(), r.Sequence, func(position uint64) {
 		tell(Progress{Step: Waiting, Key: r.Key, Sequence: r.Sequence, Position: position})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("erasing %w", err)
+		return fmt.Errorf("erasing %w", err)
 	}
 	var letter *letters.Letter
 	err = e.opts.Try(ctx, func() (err error) {
@@ -242,23 +227,12 @@ func (e *Eraser) await(ctx context.Context, r *Result, erasing *event.Event, tel
 		return err
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	// A letter of a stream that this one has replaced may have the sequence, but not the event's id.
 	if letter != nil && bytes.Equal(letter.Payload, erasing.AppendStructured(nil)) {
-		return letter, nil
+		return &LetterError{Sequence: r.Sequence, Reason: letter.Reason, Detail: letter.Detail}
 	}
 	tell(Progress{Step: Erased, Key: r.Key, Sequence: r.Sequence})
-	return nil, nil
-}
-
-// withdraw takes back erasing events that are dead letters: they erase nothing, and name the ids.
-func (e *Eraser) withdraw(ctx context.Context, results []Result, refused []found, tell func(Progress)) error {
-	if refused == nil {
-		return nil
-	}
-	if err := e.delete(ctx, results, refused, tell); err != nil {
-		return fmt.Errorf("take the erasing events back: %w", err)
-	}
 	return nil
 }

@@ -287,7 +287,7 @@ func TestEraseFails(t *testing.T) {
 		{name: "bad tenant", key: erase.Key{Kind: erase.Code, Tenant: "A", ID: "x"}, want: `code "x" of tenant "A": invalid: tenant`, events: []uint64{1, 2}},
 		{
 			name: "unknown tenant", key: erase.Key{Kind: erase.Account, Tenant: "nobody", ID: "alice"}, started: true,
-			want: "the erasing event 3 is a dead letter: unknown-tenant (tenant): nothing is erased", events: []uint64{1, 2},
+			want: "the erasing event 3 is a dead letter: unknown-tenant (tenant): nothing of its key is erased", events: []uint64{1, 2, 3},
 		},
 		{
 			name: "nobody projects", key: alice,
@@ -336,28 +336,6 @@ func TestEraseFails(t *testing.T) {
 				t.Errorf("again: %v, results (-want +got):\n%s", err, d)
 			}
 		})
-	}
-}
-
-// Erasing events that are dead letters leave neither themselves nor their letters behind.
-func TestRefusedErasingEventsAreTakenBack(t *testing.T) {
-	b := newBroker(t)
-	b.send(t, "account.nobody.alice", "no JSON")
-	b.Start()
-	var refused *erase.LetterError
-	keys := []erase.Key{{erase.Account, "nobody", "alice"}, {erase.Account, "acme", "bob"}, {erase.Account, "nobody", "carol"}}
-	_, err := b.eraser(t, erase.Options{Wait: patience}).Erase(t.Context(), keys, nil)
-	if !errors.As(err, &refused) || refused.Sequence != 2 || refused.Reason != event.ReasonUnknownTenant {
-		t.Errorf("got %v, want that event 2 is refused", err)
-	}
-	if d := cmp.Diff([]uint64{1, 3}, b.held(t, consumer.EventStream)); d != "" {
-		t.Errorf("events (-want +got):\n%s", d)
-	}
-	if d := cmp.Diff([]uint64{1}, b.held(t, consumer.DeadLetterStream)); d != "" {
-		t.Errorf("dead letters (-want +got):\n%s", d)
-	}
-	if got := b.accounted(t); got != "2" {
-		t.Errorf("%s messages accounted for, want 2", got)
 	}
 }
 

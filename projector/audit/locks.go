@@ -71,14 +71,14 @@ func compareLocks(types []string, stored []byte, got *view.Record) *Difference {
 	return d
 }
 
-// strayLocks holds those lock keys that are not compared with a view of the fold, as there is
-// none, or as their PIN type is not configured, against what is stored beside them: a lock key
-// without a view that names it would lock all the same.
+// strayLocks holds those lock keys that are not compared with a view of the fold, as there is none
+// yet, or none at all, or as their PIN type is not configured, against what is stored beside them:
+// a lock key without a view that names it would lock all the same.
 func (r *run) strayLocks(ctx context.Context) error {
 	stray := map[int]map[view.Key][]string{}
 	look := func(p int, k view.Key, pinType string) error { //nolint:unparam // as ScanLocks wants it
 		_, seen := slices.BinarySearch(r.seen[p], k.Hash())
-		known := seen && slices.Contains(r.pinTypes(k), pinType)
+		known := seen && !r.later[k] && slices.Contains(r.pinTypes(k), pinType)
 		if r.untold[p] || known || slices.Contains(stray[p][k], pinType) {
 			return nil
 		}

@@ -30,10 +30,11 @@ type run struct {
 
 	queue   []task
 	untold  map[int]bool
-	seen    map[int][]uint64 // by partition: hashes of the keys that the fold has
-	through map[int]uint64   // by partition: the lowest position that a pass ended at
-	differs map[int]bool     // partitions that differ in what depends on the policy
-	mixed   map[int]bool     // partitions whose position is not of the policy at hand
+	seen    map[int][]uint64  // by partition: hashes of the keys that the fold has
+	later   map[view.Key]bool // of these, keys of events that came after the fold: not compared
+	through map[int]uint64    // by partition: the lowest position that a pass ended at
+	differs map[int]bool      // partitions that differ in what depends on the policy
+	mixed   map[int]bool      // partitions whose position is not of the policy at hand
 	refused refused
 
 	telling sync.Mutex
@@ -48,7 +49,7 @@ func Run(ctx context.Context, opts Options) (*Report, error) {
 		return nil, err
 	}
 	r := &run{
-		opts: &opts, report: &Report{}, untold: map[int]bool{}, seen: map[int][]uint64{}, through: map[int]uint64{},
+		opts: &opts, report: &Report{}, untold: map[int]bool{}, seen: map[int][]uint64{}, later: map[view.Key]bool{}, through: map[int]uint64{},
 		differs: map[int]bool{}, mixed: map[int]bool{},
 	}
 	r.beginToWait()

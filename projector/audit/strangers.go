@@ -44,8 +44,14 @@ func (r *run) strangers(ctx context.Context) (tasks []task, more bool, err error
 		p := k.Partition(r.generation.Partitions)
 		r.seen[p] = append(r.seen[p], k.Hash())
 	}
+	all := maps.Clone(found)
 	if err := r.dropNew(ctx, found); err != nil {
 		return nil, false, err
+	}
+	for k := range all {
+		if !found[k] {
+			r.later[k] = true
+		}
 	}
 	if len(found) == 0 {
 		return nil, more, nil

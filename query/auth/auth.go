@@ -26,10 +26,11 @@ type Options struct {
 	Tokens          int               // how many verified tokens are kept, half a KiB each; default 50,000
 	RefreshInterval time.Duration     // between fetches of an issuer's keys, about; default 10m
 
-	// KeyRemoved is called when an issuer's keys have been fetched and one that was among them
-	// is not any more. Its tokens are refused from then on, also those that were accepted
-	// before; what these have opened is for it to end. Default: nothing is done.
-	KeyRemoved func()
+	// KeyRemoved is called with the ids of an issuer's tenants when its keys have been fetched
+	// and one that was among them is not any more. Its tokens are refused from then on, also
+	// those that were accepted before; what these have opened is for it to end. Default:
+	// nothing is done.
+	KeyRemoved func(tenants []string)
 }
 
 func (o *Options) validate() error {
@@ -52,7 +53,7 @@ func (o *Options) validate() error {
 		o.RefreshInterval = 10 * time.Minute
 	}
 	if o.KeyRemoved == nil {
-		o.KeyRemoved = func() {}
+		o.KeyRemoved = func([]string) {}
 	}
 	return nil
 }

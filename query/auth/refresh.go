@@ -76,7 +76,7 @@ func (a *Authenticator) refresh(ctx context.Context, src *keySource) {
 	case err == nil:
 		if removed := src.replace(set); removed > 0 {
 			a.log.Info("keys of an issuer are gone, and their tokens refused", zap.String("source", src.name), zap.Int("keys", removed))
-			a.opts.KeyRemoved()
+			a.opts.KeyRemoved(a.state.Load().tenantsOf(src))
 		}
 		src.fetched.Store(a.opts.Now().UnixNano())
 		a.metrics.refreshes.WithLabelValues("ok").Inc()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -189,7 +190,12 @@ func TestKeyRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWeb()
 		removals := 0
-		a := newAuth(t, auth.Options{Transport: w, KeyRemoved: func() { removals++ }}, tenant("acme", byURL))
+		a := newAuth(t, auth.Options{Transport: w, KeyRemoved: func(tenants []string) {
+			removals++
+			if !slices.Equal(tenants, []string{"acme"}) {
+				t.Errorf("of the tenants %q; want those of the issuer", tenants)
+			}
+		}}, tenant("acme", byURL), tenant("other", query.Issuer{Issuer: issuer, Audience: "other", JWKS: []byte(document(t, other))}))
 		w.set(jwksURL, document(t, ec))
 		run(t, a)
 		for _, step := range []struct {

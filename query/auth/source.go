@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -58,6 +59,19 @@ func (a *Authenticator) source(next, old *state, i query.Issuer) (*keySource, er
 	}
 	next.sources[location] = src
 	return src, nil
+}
+
+// tenantsOf are the ids of the tenants whose tokens the keys of a source verify.
+func (st *state) tenantsOf(src *keySource) []string {
+	var ids []string
+	for _, audiences := range st.issuers {
+		for _, a := range audiences {
+			if a.keys == src && !slices.Contains(ids, a.tenant.ID) {
+				ids = append(ids, a.tenant.ID)
+			}
+		}
+	}
+	return ids
 }
 
 // replace puts a newer key set in place, unless it is the same document, and returns how many

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"context"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -129,8 +130,11 @@ type exchangeError struct {
 func (e *exchangeError) Error() string { return e.err.Error() }
 func (e *exchangeError) Unwrap() error { return e.err }
 
-// Is reports whether target is ErrNoAnswer.
-func (e *exchangeError) Is(target error) bool { return target == ErrNoAnswer }
+// Is reports whether target is ErrNoAnswer. Who has given up by itself, or does not trust the
+// service, has not gone without an answer.
+func (e *exchangeError) Is(target error) bool {
+	return target == ErrNoAnswer && e.lost && !errors.Is(e.err, context.Canceled)
+}
 
 // newExchangeError takes the error of an HTTP client. It leaves the URL out, which has the id
 // in it of somebody's account.

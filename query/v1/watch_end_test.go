@@ -94,6 +94,22 @@ func TestWatchEndsAfterAReload(t *testing.T) {
 	})
 }
 
+// A reload for some tenants leaves the others' watches alone.
+func TestWatchOutlivesAReloadOfOthers(t *testing.T) {
+	bubble(t, querytest.Config{}, func(t *testing.T, r *querytest.Rig) {
+		w := watch(t, r, pinPath, deliveriesKey)
+		w.quiet(time.Second)
+		r.Service.ReloadTenants([]string{"other"})
+		w.quiet(12 * time.Second)
+		w = watch(t, r, pinPath, deliveriesKey)
+		began := time.Now()
+		r.Service.ReloadTenants([]string{"other", "acme"})
+		if took := w.expect(": reload").Sub(began); took > 10*time.Second {
+			t.Errorf("after %s", took)
+		}
+	})
+}
+
 // A view that cannot be decoded is a fault: the stream is cut, as nothing true can be said.
 func TestWatchIsCutByAFault(t *testing.T) {
 	bubble(t, querytest.Config{}, func(t *testing.T, r *querytest.Rig) {
