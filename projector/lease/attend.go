@@ -103,7 +103,7 @@ func (m *Manager) join(ctx context.Context, name string) (listed []string, err e
 	}
 	began := time.Now()
 	m.listed = name
-	listed, err = m.opts.Store.Join(ctx, name, m.opts.LeaseTime)
+	listed, err = m.opts.Store.Join(ctx, name, m.opts.kept())
 	if err = m.failed(callJoin, err); err != nil {
 		return nil, err
 	}

@@ -28,7 +28,7 @@ func (m *Manager) hold(ctx context.Context, partitions []int) ([]holding, error)
 	var asking sync.WaitGroup
 	for i, p := range partitions {
 		asking.Go(func() {
-			lease, err := m.opts.Store.Hold(ctx, m.generation, p, m.opts.Owner, m.opts.LeaseTime)
+			lease, err := m.opts.Store.Hold(ctx, m.generation, p, m.opts.Owner, m.opts.kept())
 			switch {
 			case err != nil:
 				errs[i] = err

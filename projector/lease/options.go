@@ -73,8 +73,8 @@ type Options struct {
 	// lease time in which nobody has put the record back. Nil: it never is.
 	Fresh func(context.Context) (bool, error)
 
-	// LeaseTime is for how long a partition stays with a projector that is not heard of
-	// any more; at least four times Interval. Default DefaultLeaseTime.
+	// LeaseTime is the time within which the partitions of a projector that is not heard of
+	// any more go to others; at least four times Interval. Default DefaultLeaseTime.
 	LeaseTime time.Duration
 	// Interval is the time between two looks at the leases, more or less a fifth. Default
 	// DefaultInterval.
@@ -84,6 +84,10 @@ type Options struct {
 	// Default LeaseTime and a half.
 	StopTime time.Duration
 }
+
+// kept is for how long a lease, or a member's name, stays in the store without being renewed. The
+// rest of the lease time is for others to look, and to take what is free.
+func (o *Options) kept() time.Duration { return o.LeaseTime - o.LeaseTime/5 }
 
 func (o *Options) validate() error {
 	if o.LeaseTime == 0 {
