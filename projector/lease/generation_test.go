@@ -60,6 +60,24 @@ func TestFlushedStore(t *testing.T) {
 	})
 }
 
+// The store has gone back to before a rebuild, and knows neither the leases nor the names of those
+// that worked on the newer views: the older ones are taken at the next look.
+func TestGenerationBeforeServesAgain(t *testing.T) {
+	test(t, 4, func(t *testing.T, g *group) {
+		old := view.Generation{Number: 1, Partitions: 4}
+		a := g.start("a")
+		wait(10 * time.Second)
+		g.serve(view.Serving{Generation: view.Generation{Number: 2, Partitions: 4}, Previous: old})
+		wait(10 * time.Second)
+		g.store.Flush()
+		g.serve(view.Serving{Generation: old})
+		wait(2 * aLook)
+		if n := len(a.on()); n != 4 || a.work.generation != old {
+			t.Errorf("works on %d partitions of %+v, want all of the older generation", n, a.work.generation)
+		}
+	})
+}
+
 func TestFirstGeneration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newGroup(t, 4)

@@ -90,6 +90,7 @@ func (m *Manager) change(g view.Generation) {
 	}
 	clear(m.held)
 	m.generation = g
+	m.forgotten = time.Time{} // what the store has lost was another generation's: nobody takes that back
 	m.unfit, m.judged = nil, time.Time{}
 }
 
